@@ -1,0 +1,40 @@
+"""The seed's network on the small backbone, trained on one CPU: the weights `lite`.
+
+python scripts/train.py --config=configs/lite.py --workdir=runs/lite \
+    --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The recipe."""
+    config = ConfigDict()
+
+    # What is trained: the fields of jaxcolor.models.Config.
+    config.network = ConfigDict({"backbone": "efficientnet_lite0", "size": 224})
+    config.backbone_weights = "efficientnet_lite0"  # a shipped name, or a ported file
+    config.start_from = ""  # a colorizer's weights to go on from, instead of random ones
+
+    # Photos: folder:PATH.
+    config.photos = "folder:photos/train"
+    config.validation_photos = "folder:photos/val"
+    config.crop = 128  # pixels
+    config.min_crop_area = 0.3  # of the photo's
+    config.batch = 16
+
+    # AdamW, a warm-up, a cosine down to zero.
+    config.steps = 2200
+    config.learning_rate = 1e-3
+    config.warmup_steps = 200
+    config.weight_decay = 1e-2
+    config.clip_norm = 1.0
+    config.ema = 0.995
+    config.seed = 0
+
+    # When the loop does what else.
+    config.log_every = 10
+    config.validate_every = 400
+    config.checkpoint_every = 100
+    config.keep_checkpoints = 2
+    return config

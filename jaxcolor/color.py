@@ -1,0 +1,157 @@
+"""sRGB <-> CIE Lab, the network's scales, and the gamut.
+
+The one owner of every colour constant. All functions are pointwise over the last axis, take any
+leading dimensions, compute in float32, and are safe under `jit`, `grad` and `vmap`.
+
+sRGB is IEC 61966-2-1 in [0, 1]; Lab is CIE 1976 under D65 (2 degree observer), L in [0, 100]. Over
+the sRGB gamut a lies in [-86.2, 98.2] and b in [-107.9, 94.5]. Matrix and white are those of
+scikit-image, so that figures can be compared with it.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+L_MAX = 100.0
+AB_SCALE = 110.0  # the network's output is ab / 110, so that tanh reaches all of sRGB's ab
+
+_RGB_TO_XYZ = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65
+_TO_CONE = _RGB_TO_XYZ / _WHITE[:, None]  # linear RGB -> XYZ / white
+_FROM_CONE = np.linalg.inv(_TO_CONE)
+
+_DELTA = 6 / 29  # CIE 15: below delta^3 the cube root becomes a line
+_SLOPE = 1 / (3 * _DELTA**2)
+_OFFSET = 4 / 29
+
+# How far outside [0, 1] a linear component may lie and still count as in gamut: float32's error of
+# a round trip, a third of an 8-bit step at black.
+_GAMUT_SLACK = 1e-4
+_BISECTIONS = 12  # chroma to 1/4096 of itself
+
+
+def srgb_to_linear(srgb: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Undoes the sRGB transfer curve: [0, 1] -> linear light in [0, 1]."""
+    srgb = jnp.asarray(srgb, jnp.float32)
+    steep = srgb > 0.04045
+    power = ((jnp.where(steep, srgb, 1.0) + 0.055) / 1.055) ** 2.4
+    return jnp.where(steep, power, srgb / 12.92)
+
+
+def linear_to_srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Applies the sRGB transfer curve: linear light in [0, 1] -> [0, 1]."""
+    linear = jnp.asarray(linear, jnp.float32)
+    steep = linear > 0.0031308
+    # The inner `where` keeps the gradient of the branch not taken finite (at black it is infinite).
+    power = 1.055 * jnp.where(steep, linear, 1.0) ** (1 / 2.4) - 0.055
+    return jnp.where(steep, power, linear * 12.92)
+
+
+def rgb_to_lab(rgb: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
+    """SRGB in [0, 1] -> Lab."""
+    fx, fy, fz = (_f(t) for t in _mix(_TO_CONE, _channels(srgb_to_linear(rgb))))
+    return jnp.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-1)
+
+
+def rgb_to_lightness(rgb: Float[Array, "... 3"]) -> Float[Array, "..."]:
+    """SRGB in [0, 1] -> L in [0, 100], a third of the work of `rgb_to_lab`."""
+    (y,) = _mix(_TO_CONE[1:2], _channels(srgb_to_linear(rgb)))
+    return 116 * _f(y) - 16
+
+
+def grey_to_lightness(grey: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A grey pixel's sRGB value in [0, 1] -> L in [0, 100]; half grey is 53.6, not 50."""
+    return 116 * _f(srgb_to_linear(grey)) - 16
+
+
+def lightness_to_grey(lightness: Float[Array, "..."]) -> Float[Array, "..."]:
+    """L in [0, 100] -> the sRGB value in [0, 1] of the grey of that lightness."""
+    return linear_to_srgb(_f_inverse((jnp.asarray(lightness, jnp.float32) + 16) / 116))
+
+
+def lab_to_rgb(lab: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
+    """Lab -> sRGB in [0, 1], in gamut, L kept.
+
+    A colour outside the sRGB gamut loses chroma along a straight line to the grey of its own
+    lightness, until it fits: clipping RGB instead would change L (50 -> 48.1 measured). Colours in
+    gamut are untouched: all 16,777,216 8-bit colours survive the round trip exactly.
+
+    Args:
+      lab: L in [0, 100]; a and b anything finite.
+    """
+    lightness, a, b = _channels(jnp.asarray(lab, jnp.float32))
+    fy = (jnp.clip(lightness, 0.0, L_MAX) + 16) / 116
+    keep = jax.lax.stop_gradient(_chroma_in_gamut(fy, a, b))
+    linear = _linear_rgb(fy, a * keep, b * keep)
+    return jnp.stack([linear_to_srgb(jnp.clip(c, 0.0, 1.0)) for c in linear], axis=-1)
+
+
+def lightness_to_network(lightness: Float[Array, "..."]) -> Float[Array, "..."]:
+    """L in [0, 100] -> the network's input in [-1, 1]."""
+    return lightness / (L_MAX / 2) - 1
+
+
+def network_to_lightness(scaled: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The network's input in [-1, 1] -> L in [0, 100]."""
+    return (scaled + 1) * (L_MAX / 2)
+
+
+def ab_to_network(ab: Float[Array, "... 2"]) -> Float[Array, "... 2"]:
+    """Lab's ab -> the network's output in [-1, 1]."""
+    return ab / AB_SCALE
+
+
+def network_to_ab(scaled: Float[Array, "... 2"]) -> Float[Array, "... 2"]:
+    """The network's output in [-1, 1] -> Lab's ab."""
+    return scaled * AB_SCALE
+
+
+def _chroma_in_gamut(fy: Array, a: Array, b: Array) -> Array:
+    """The largest factor in [0, 1] by which a and b stay in gamut, by bisection."""
+
+    def fits(factor: Array | float) -> Array:
+        linear = _linear_rgb(fy, a * factor, b * factor)
+        lowest = jnp.minimum(jnp.minimum(linear[0], linear[1]), linear[2])
+        highest = jnp.maximum(jnp.maximum(linear[0], linear[1]), linear[2])
+        return (lowest >= -_GAMUT_SLACK) & (highest <= 1 + _GAMUT_SLACK)
+
+    whole = fits(1.0)
+    low, step = jnp.zeros_like(fy), 1.0
+    for _ in range(_BISECTIONS):  # unrolled: XLA fuses it into one pass over the pixels
+        step /= 2
+        low = jnp.where(fits(low + step), low + step, low)
+    return jnp.where(whole, 1.0, low)
+
+
+def _linear_rgb(fy: Array, a: Array, b: Array) -> list[Array]:
+    cone = [_f_inverse(fy + a / 500), _f_inverse(fy), _f_inverse(fy - b / 200)]
+    return _mix(_FROM_CONE, cone)
+
+
+def _f(t: Array) -> Array:
+    steep = t > _DELTA**3
+    return jnp.where(steep, jnp.cbrt(jnp.where(steep, t, 1.0)), t * _SLOPE + _OFFSET)
+
+
+def _f_inverse(t: Array) -> Array:
+    return jnp.where(t > _DELTA, t * t * t, (t - _OFFSET) / _SLOPE)
+
+
+def _channels(x: Array) -> list[Array]:
+    return [x[..., i] for i in range(3)]
+
+
+def _mix(matrix: np.ndarray, channels: list[Array]) -> list[Array]:
+    # Written out, not a matrix product: on GPU and TPU those run in reduced precision by default,
+    # and here three multiplications fuse with what stands around them.
+    r, g, b = channels
+    return [float(m[0]) * r + float(m[1]) * g + float(m[2]) * b for m in matrix]

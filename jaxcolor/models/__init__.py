@@ -1,0 +1,18 @@
+"""The networks, as Flax linen modules."""
+
+from jaxcolor.models.colorizer import BACKBONES, Colorizer, Config, Params
+from jaxcolor.models.decoder import Decoder
+from jaxcolor.models.efficientnet_lite import EfficientNetLite0
+from jaxcolor.models.encoder import Encoder
+from jaxcolor.models.fusion import Fusion
+
+__all__ = [
+    "BACKBONES",
+    "Colorizer",
+    "Config",
+    "Decoder",
+    "EfficientNetLite0",
+    "Encoder",
+    "Fusion",
+    "Params",
+]

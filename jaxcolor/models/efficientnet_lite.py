@@ -1,0 +1,129 @@
+"""EfficientNet-Lite0, the small backbone: 224x224 RGB in, 1000 ImageNet logits out.
+
+The table is EfficientNet-B0's (Tan and Le, 2019, table 1) with the changes of the Lite family
+(TensorFlow's TPU repository, `efficientnet/lite`): no squeeze-and-excitation, ReLU6 for swish.
+Batch-norm epsilon 1e-3 and momentum 0.99, 'SAME' padding: 4,652,008 parameters. The stochastic
+depth and dropout of the original training are left out: here it is frozen or fine-tuned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import jax
+from flax import linen as nn
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcolor.models.depthwise import DepthwiseConv
+
+
+class Stage(NamedTuple):
+    """One row of the table: `repeats` blocks, the first with `stride`, the others with 1."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expansion: int
+    filters: int
+
+
+STEM_FILTERS = 32  # 3x3, stride 2
+STAGES = (
+    Stage(1, 3, 1, 1, 16),  # ends at 1/2 of the input
+    Stage(2, 3, 2, 6, 24),  # 1/4
+    Stage(2, 5, 2, 6, 40),  # 1/8
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),  # 1/16
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),  # 1/32
+)
+HEAD_FILTERS = 1280  # 1x1
+CLASSES = 1000
+# Stage number -> the endpoint that its output is: the last map of each resolution.
+ENDPOINTS = {1: "stride2", 2: "stride4", 3: "stride8", 5: "stride16", 7: "stride32"}
+
+
+def block_names() -> Iterator[tuple[str, int, Stage, int]]:
+    """Every block in order: (name such as "block2a", stage number, its row, its own stride)."""
+    for number, stage in enumerate(STAGES, start=1):
+        for repeat in range(stage.repeats):
+            stride = stage.stride if repeat == 0 else 1
+            yield f"block{number}{chr(ord('a') + repeat)}", number, stage, stride
+
+
+class ConvBN(nn.Module):
+    """Convolution without bias, batch norm, ReLU6 unless `linear`; depthwise without `filters`."""
+
+    kernel: int
+    filters: int | None = None
+    stride: int = 1
+    linear: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 c2"]:
+        """Gives (B, ceil(H / stride), ceil(W / stride), filters)."""
+        conv: nn.Module
+        if self.filters is None:
+            conv = DepthwiseConv(self.kernel, self.stride, name="conv")
+        else:
+            size, strides = (self.kernel, self.kernel), (self.stride, self.stride)
+            conv = nn.Conv(self.filters, size, strides, "SAME", use_bias=False, name="conv")
+        x = conv(x)
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name="bn")(x)
+        return x if self.linear else jax.nn.relu6(x)
+
+
+class MBConv(nn.Module):
+    """Inverted residual: widen by 1x1, filter each channel, narrow by a linear 1x1."""
+
+    stage: Stage
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 c2"]:
+        """Gives the block's output; the input is added wherever it has the same shape."""
+        shortcut = x
+        expansion, kernel, filters = self.stage.expansion, self.stage.kernel, self.stage.filters
+        if expansion != 1:
+            x = ConvBN(1, expansion * x.shape[-1], name="expand")(x, train=train)
+        x = ConvBN(kernel, stride=self.stride, name="depthwise")(x, train=train)
+        x = ConvBN(1, filters, linear=True, name="project")(x, train=train)
+        return x + shortcut if x.shape == shortcut.shape else x
+
+
+class EfficientNetLite0(nn.Module):
+    """The network. Any input size works; 224x224 is the one it was trained at.
+
+    Collections: `params` and `batch_stats`. With `train=True` batch norm uses the batch's
+    statistics, and `batch_stats` must be mutable.
+    """
+
+    input_size: ClassVar[int] = 224
+
+    @staticmethod
+    def preprocess(rgb: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        """Brings sRGB in [0, 1] to the scale that the weights were trained on."""
+        return (rgb * 255.0 - 127.0) / 128.0
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b h w 3"], *, train: bool = False, endpoints: bool = False
+    ) -> Float[Array, "b 1000"] | tuple[Float[Array, "b 1000"], dict[str, Array]]:
+        """Gives the logits of `preprocess`ed RGB.
+
+        With `endpoints` also a dict: the maps "stride2", "stride4", "stride8", "stride16" and
+        "stride32" with 16, 24, 40, 112 and 320 channels at 1/2 .. 1/32 of the input's size (rounded
+        up), and "pooled" (B, 1280).
+        """
+        maps: dict[str, Array] = {}
+        x = ConvBN(3, STEM_FILTERS, stride=2, name="stem")(x, train=train)  # (B, H/2, W/2, 32)
+        for name, number, stage, stride in block_names():
+            x = MBConv(stage, stride, name=name)(x, train=train)
+            if number in ENDPOINTS:
+                maps[ENDPOINTS[number]] = x  # a later block of the stage overwrites an earlier one
+        x = ConvBN(1, HEAD_FILTERS, name="head")(x, train=train)  # (B, H/32, W/32, 1280)
+        maps["pooled"] = x = jnp.mean(x, axis=(1, 2))  # (B, 1280)
+        logits = nn.Dense(CLASSES, name="classifier")(x)  # (B, 1000)
+        return (logits, maps) if endpoints else logits

@@ -1,0 +1,1 @@
+"""Training: photos in, weights out. Needs the `[train]` extra."""

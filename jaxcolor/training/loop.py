@@ -1,0 +1,175 @@
+"""The training loop, in the order in which things happen."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict, FrozenConfigDict
+
+from jaxcolor import weights
+from jaxcolor.models.colorizer import Colorizer, Config, Params
+from jaxcolor.training import data, sharding
+from jaxcolor.training.checkpoint import Checkpoints
+from jaxcolor.training.step import (
+    TrainState,
+    init_state,
+    join_variables,
+    make_schedule,
+    split_variables,
+    train_step,
+    validation_step,
+)
+
+_LOG = logging.getLogger(__name__)
+
+
+def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
+    """Trains a colorizer, from the newest checkpoint in `workdir` if there is one.
+
+    Writes into `workdir`: `config.json`, `checkpoints/` and, with every checkpoint,
+    `weights.safetensors` (the moving average, which `jaxcolor.load` takes).
+
+    Args:
+      config: the whole recipe; see `configs/`.
+      workdir: made if it is not there.
+
+    Returns:
+      The last validation's figures: "loss" and "grey_loss" (mean squared error of ab / 110).
+
+    Raises:
+      ValueError: a field of the config that cannot be; names it.
+    """
+    # -- Mesh --------------------------------------------------------------------------------
+    mesh = sharding.make_mesh()
+    sharding.check_batch(mesh, config.batch)
+    process = (jax.process_index(), jax.process_count())
+    _LOG.info("%d devices of %d processes", mesh.size, process[1])
+
+    # -- Photos ------------------------------------------------------------------------------
+    photos = data.list_photos(config.photos)
+    validation_photos = data.list_photos(config.validation_photos)
+    _LOG.info("%d photos, %d to validate", len(photos), len(validation_photos))
+
+    # -- Network and state -------------------------------------------------------------------
+    network = Config.from_json(config.network.to_dict())
+    trainable, frozen = split_variables(_first_variables(config, network))
+    frozen = jax.device_put(frozen, sharding.replicated(mesh))
+    state = jax.device_put(init_state(trainable, config), sharding.replicated(mesh))
+
+    # -- Steps -------------------------------------------------------------------------------
+    recipe = FrozenConfigDict(config)
+    step_fn = jax.jit(
+        functools.partial(train_step, network=network, config=recipe), donate_argnums=0
+    )
+    validation_fn = jax.jit(functools.partial(validation_step, network=network))
+    schedule = make_schedule(config)
+
+    # -- Work folder, checkpoint -------------------------------------------------------------
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    with Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
+        restored = checkpoints.restore_latest(state)
+        state = state if restored is None else restored
+        first_step = int(state.step)
+        if restored is not None:
+            _LOG.info("going on from the checkpoint of step %d", first_step)
+
+        # -- Loop ----------------------------------------------------------------------------
+        batches = data.training_batches(
+            photos,
+            size=config.crop,
+            batch=config.batch,
+            first_step=first_step,
+            seed=config.seed,
+            min_area=config.min_crop_area,
+            process=process,
+        )
+        validate = functools.partial(
+            _validate, validation_fn, frozen, validation_photos, config, mesh, process
+        )
+        figures: dict[str, float] = {}
+        clock, clock_step = time.monotonic(), first_step
+        for step in range(first_step + 1, config.steps + 1):
+            batch = sharding.global_batch(mesh, next(batches))
+            state, metrics = step_fn(state, frozen, batch)
+
+            if step % config.log_every == 0 or step == config.steps:
+                loss = float(metrics["loss"])
+                rate = (step - clock_step) / (time.monotonic() - clock)
+                clock, clock_step = time.monotonic(), step
+                _LOG.info(
+                    "step %d/%d  loss %.5f  gradient %.3f  rate %.2e  %.1f photos/s  %.0f min left",
+                    *(step, config.steps, loss, float(metrics["gradient_norm"])),
+                    *(float(schedule(step)), rate * config.batch),
+                    (config.steps - step) / rate / 60,
+                )
+            if step % config.validate_every == 0 or step == config.steps:
+                figures = validate(state.ema)
+                _LOG.info("step %d  validation %s", step, _words(figures))
+            if step % config.checkpoint_every == 0 or step == config.steps:
+                checkpoints.save(step, state)
+                _export(workdir / "weights.safetensors", network, state, frozen)
+    return figures or validate(state.ema)
+
+
+def _first_variables(config: ConfigDict, network: Config) -> Any:
+    """Random weights on the ported backbone, or those of `config.start_from`."""
+    if config.start_from:
+        params = weights.load(config.start_from)
+        if params.config.backbone != network.backbone:
+            raise ValueError(
+                f"start_from: {config.start_from} has the backbone {params.config.backbone}, "
+                f"the config {network.backbone}"
+            )
+        return params.variables
+    backbone = weights.load_backbone(config.backbone_weights)
+    model = Colorizer(network)
+    lightness = jnp.zeros((1, config.crop, config.crop, 1))
+    expected = jax.eval_shape(model.init, jax.random.key(0), lightness)
+    ours = {k: v["backbone"] for k, v in expected.items() if "backbone" in v}
+    if jax.tree.map(jnp.shape, ours) != jax.tree.map(jnp.shape, backbone):
+        raise ValueError(
+            f"backbone_weights: {config.backbone_weights} does not fit a {network.backbone}"
+        )
+    key = jax.random.key(config.seed)
+    random = model.init(key, lightness, jnp.zeros((1, 1000)), method=model.chroma)
+    variables = {k: {"backbone": v} for k, v in backbone.items()}
+    return join_variables(random["params"], variables)
+
+
+def _validate(
+    validation_fn: Any,
+    frozen: Any,
+    photos: list[str],
+    config: ConfigDict,
+    mesh: jax.sharding.Mesh,
+    process: tuple[int, int],
+    trainable: Any,
+) -> dict[str, float]:
+    """Means over every validation photo, each counted once on any number of hosts."""
+    batches = data.validation_batches(photos, size=config.crop, batch=config.batch, process=process)
+    sums: dict[str, np.ndarray] = {}
+    for local in batches:
+        for name, value in validation_fn(
+            trainable, frozen, sharding.global_batch(mesh, local)
+        ).items():
+            sums[name] = sums.get(name, np.float64(0)) + np.float64(value)
+    return {k: float(v / sums["count"]) for k, v in sums.items() if k != "count"}
+
+
+def _export(path: Path, network: Config, state: TrainState, frozen: Any) -> None:
+    if jax.process_index() == 0:
+        params = Params(network, jax.device_get(join_variables(state.ema, frozen)))
+        weights.save_params(path, params, step=int(state.step))
+
+
+def _words(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.5f}" for name, value in figures.items())

@@ -1,0 +1,38 @@
+"""The mesh: one axis, `data`, over all devices of all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "data"
+
+
+def make_mesh() -> Mesh:
+    """One axis over every device that JAX sees."""
+    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The same on every device: parameters, optimizer state, metrics."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """Cut along the leading axis: batches."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def global_batch(mesh: Mesh, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """This process' part of a batch -> the global batch, cut over the mesh."""
+    sharding = split(mesh)
+    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in local.items()}
+
+
+def check_batch(mesh: Mesh, batch: int) -> None:
+    """Raises a ValueError when a batch cannot be cut evenly over the mesh."""
+    if batch < 1 or batch % mesh.size:
+        raise ValueError(f"batch: {batch} does not divide over {mesh.size} devices")

@@ -1,0 +1,160 @@
+"""Weights that travel: safetensors files with the model's config in the header.
+
+A file is a flat map from `collection/module/.../leaf` to an array, and one metadata entry
+`jaxcolor`: the config as JSON. So a file alone is enough to colorize, and reading one never runs
+code from it (no pickle). Arrays lie in the file as float16 and in memory as float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from flax import traverse_util
+
+from jaxcolor.atomic import open_whole
+from jaxcolor.models.colorizer import Config, Params
+
+__all__ = ["available_models", "load", "load_backbone", "read", "save", "save_params"]
+
+_SHIPPED = Path(__file__).with_suffix("")  # jaxcolor/weights/, the files inside the package
+_DEFAULT = "lite"
+_HEADER = "jaxcolor"
+
+Variables = dict[str, Any]
+
+
+def available_models() -> tuple[str, ...]:
+    """Names of the colorizers that ship inside the package, the default one first."""
+    names = [path.stem for path in _SHIPPED.glob("*.safetensors") if _kind(path) == "colorizer"]
+    return tuple(sorted(names, key=lambda name: (name != _DEFAULT, name)))
+
+
+def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
+    """Loads a colorizer: everything that `colorize` needs, as one pytree.
+
+    Args:
+      name_or_path: a name out of `available_models()`, or the path of a `.safetensors` file that
+        training wrote. Without it, the best that ships.
+
+    Returns:
+      The network's variables (float32) with its static config.
+
+    Raises:
+      FileNotFoundError: there is neither such a name nor such a file.
+      ValueError: the file is not a colorizer's weights.
+    """
+    path = _find(_DEFAULT if name_or_path is None else name_or_path, available_models())
+    variables, header = read(path)
+    if header.get("kind") != "colorizer":
+        raise ValueError(f"{path}: holds a {header.get('kind')}, not a colorizer's weights")
+    return Params(Config.from_json(header["config"]), variables)
+
+
+def load_backbone(name_or_path: str | os.PathLike[str]) -> Variables:
+    """Loads a backbone's variables: a shipped name, or a file that `port_weights.py` wrote.
+
+    Raises:
+      FileNotFoundError: there is neither such a name nor such a file.
+      ValueError: the file is not a backbone's weights.
+    """
+    names = tuple(p.stem for p in _SHIPPED.glob("*.safetensors") if _kind(p) == "backbone")
+    path = _find(name_or_path, names)
+    variables, header = read(path)
+    if header.get("kind") != "backbone":
+        raise ValueError(f"{path}: holds a {header.get('kind')}, not a backbone's weights")
+    return variables
+
+
+def save_params(path: str | os.PathLike[str], params: Params, **header: object) -> None:
+    """Writes a colorizer so that `load(path)` gives it back; `header` stands beside its config."""
+    config = {"kind": "colorizer", "config": params.config.to_json(), **header}
+    save(path, params.variables, config)
+
+
+def save(
+    path: str | os.PathLike[str],
+    variables: Mapping[str, Any],
+    config: Mapping[str, object],
+    *,
+    dtype: Any = np.float16,
+) -> None:
+    """Writes nested variables and their config to a file that appears whole or not at all.
+
+    The same variables and config give the same bytes.
+
+    Args:
+      path: where; its folder must exist.
+      variables: nested dicts of float arrays.
+      config: anything JSON can hold; goes into the header.
+      dtype: how floats lie in the file.
+
+    Raises:
+      ValueError: a value is not finite in `dtype`.
+    """
+    path = Path(path)
+    flat: dict[str, np.ndarray] = {}
+    for name, leaf in sorted(traverse_util.flatten_dict(variables, sep="/").items()):
+        with np.errstate(over="ignore"):
+            flat[name] = np.ascontiguousarray(np.asarray(leaf).astype(dtype))
+        if not np.isfinite(flat[name]).all():
+            raise ValueError(f"{path}: {name} is not finite as {np.dtype(dtype).name}")
+    data = safetensors.numpy.save(flat, metadata={_HEADER: json.dumps(config, sort_keys=True)})
+    with open_whole(path) as file:
+        file.write(data)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Variables, dict[str, Any]]:
+    """Reads what `save` wrote: nested float32 arrays, and the config.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: not a safetensors file, or not one of jaxcolor's.
+    """
+    path = Path(path)
+    header = _header(path)
+    with safetensors.safe_open(path, framework="np") as file:
+        flat = {name: np.asarray(file.get_tensor(name), np.float32) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    return traverse_util.unflatten_dict(flat, sep="/"), header
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Checksum of a weights file, as it stands in model cards and `jaxcolor models`."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _find(name_or_path: str | os.PathLike[str], names: tuple[str, ...]) -> Path:
+    if str(name_or_path) in names:
+        return _SHIPPED / f"{name_or_path}.safetensors"
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    known = ", ".join(names) or "none"
+    raise FileNotFoundError(
+        f"{name_or_path}: no such weights file, nor a name of one (names: {known})"
+    )
+
+
+def _kind(path: Path) -> str:
+    return str(_header(path).get("kind"))
+
+
+def _header(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file, or cut short ({error})") from None
+    if _HEADER not in metadata:
+        raise ValueError(f"{path}: a safetensors file, but not one that jaxcolor wrote")
+    return dict(json.loads(metadata[_HEADER]))
