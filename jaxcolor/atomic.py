@@ -23,7 +23,7 @@ def open_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     # Not tempfile: its files can be read by their owner only, and a photo would inherit that.
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:  # "+": TIFF reads back what it wrote
             yield file
             file.flush()
             os.fsync(file.fileno())  # a crash after the rename must not leave an empty file

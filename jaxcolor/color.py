@@ -82,8 +82,8 @@ def lab_to_rgb(lab: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
     """Lab -> sRGB in [0, 1], in gamut, L kept.
 
     A colour outside the sRGB gamut loses chroma along a straight line to the grey of its own
-    lightness, until it fits: clipping RGB instead would change L (50 -> 48.1 measured). Colours in
-    gamut are untouched: all 16,777,216 8-bit colours survive the round trip exactly.
+    lightness, until it fits: clipping RGB instead would change L. Colours in gamut are untouched:
+    all 16,777,216 8-bit colours survive the round trip exactly.
 
     Args:
       lab: L in [0, 100]; a and b anything finite.
@@ -116,7 +116,11 @@ def network_to_ab(scaled: Float[Array, "... 2"]) -> Float[Array, "... 2"]:
 
 
 def _chroma_in_gamut(fy: Array, a: Array, b: Array) -> Array:
-    """The largest factor in [0, 1] by which a and b stay in gamut, by bisection."""
+    """The largest factor in [0, 1] by which a and b stay in gamut, by bisection.
+
+    The line leaves the gamut once, but for the tip at sRGB's yellow (L above 97), where it leaves
+    at a quarter of the chroma and touches the gamut again at the tip: beyond it the quarter stays.
+    """
 
     def fits(factor: Array | float) -> Array:
         linear = _linear_rgb(fy, a * factor, b * factor)

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -55,7 +57,7 @@ def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
     variables, header = read(path)
     if header.get("kind") != "colorizer":
         raise ValueError(f"{path}: holds a {header.get('kind')}, not a colorizer's weights")
-    return Params(Config.from_json(header["config"]), variables)
+    return Params(Config.from_json(header["config"]), jax.tree.map(jnp.asarray, variables))
 
 
 def load_backbone(name_or_path: str | os.PathLike[str]) -> Variables:

@@ -16,8 +16,8 @@ from ml_collections import config_flags
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The recipe; any field can be changed with --config.FIELD=VALUE."
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints and weights go.")
-flags.mark_flags_as_required(["config", "workdir"])
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints and weights go.", required=True)
+flags.mark_flag_as_required("config")
 
 
 def main(argv: list[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import flax.struct
@@ -110,3 +110,10 @@ class Colorizer(nn.Module):
         grey = jax.image.resize(grey, (grey.shape[0], side, side, 1), "linear")
         rgb = jnp.broadcast_to(grey, (*grey.shape[:-1], 3))
         return self.backbone(self.backbone.preprocess(rgb))
+
+
+def forward(
+    config: Config, variables: Any, lightness: Float[Array, "b h w 1"]
+) -> Float[Array, "b h w 2"]:
+    """The network that `config` means, with these variables: L / 50 - 1 -> ab / 110."""
+    return cast(Array, Colorizer(config).apply(variables, lightness))

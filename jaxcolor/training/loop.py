@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from jaxcolor import weights
@@ -156,13 +155,13 @@ def _validate(
 ) -> dict[str, float]:
     """Means over every validation photo, each counted once on any number of hosts."""
     batches = data.validation_batches(photos, size=config.crop, batch=config.batch, process=process)
-    sums: dict[str, np.ndarray] = {}
+    sums: dict[str, float] = {}
     for local in batches:
         for name, value in validation_fn(
             trainable, frozen, sharding.global_batch(mesh, local)
         ).items():
-            sums[name] = sums.get(name, np.float64(0)) + np.float64(value)
-    return {k: float(v / sums["count"]) for k, v in sums.items() if k != "count"}
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return {k: v / sums["count"] for k, v in sums.items() if k != "count"}
 
 
 def _export(path: Path, network: Config, state: TrainState, frozen: Any) -> None:

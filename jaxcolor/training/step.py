@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
 from jaxcolor import color
-from jaxcolor.models.colorizer import Colorizer, Config
+from jaxcolor.models.colorizer import Config, forward
 from jaxcolor.training.losses import squared_error
 
 FROZEN = "backbone"
@@ -100,7 +100,7 @@ def train_step(
     lightness, truth = to_network(batch["rgb"])
 
     def loss_of(trainable: Any) -> Array:
-        predicted = Colorizer(network).apply(join_variables(trainable, frozen), lightness)
+        predicted = forward(network, join_variables(trainable, frozen), lightness)
         return squared_error(predicted, truth).mean()
 
     loss, gradient = jax.value_and_grad(loss_of)(state.trainable)
@@ -118,7 +118,7 @@ def validation_step(
 ) -> dict[str, Array]:
     """Sums over the batch's real pictures: the loss, that of the grey picture, and their number."""
     lightness, truth = to_network(batch["rgb"])
-    predicted = Colorizer(network).apply(join_variables(trainable, frozen), lightness)
+    predicted = forward(network, join_variables(trainable, frozen), lightness)
     mask = batch["mask"]
     return {
         "loss": jnp.sum(mask * squared_error(predicted, truth)),

@@ -1,0 +1,77 @@
+"""The layers: a module imports only what stands below it, and importing stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxcolor
+
+PACKAGE = Path(jaxcolor.__file__).parent
+# From the bottom up; a module may import its own layer and those before it.
+LAYERS = (
+    ("atomic", "fetch", "color", "image_io", "metrics"),
+    ("models",),
+    ("torch_file", "keras_file", "ports", "inception_port", "weights", "refine", "predict"),
+    ("training", "evaluation"),
+    ("cli", "web", "__main__", "__init__"),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def imports(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text())
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize(
+    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE))
+)
+def test_imports_only_what_stands_below(file: Path) -> None:
+    home = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in imports(file):
+        parts = name.split(".")
+        if parts[0] == "jaxcolor" and len(parts) > 1 and parts[1] in RANK:
+            assert RANK[parts[1]] <= RANK[home], f"{home} imports {name}"
+        if parts[0] in ("tensorflow", "optax", "orbax", "ml_collections"):
+            assert home == "training", f"{home} imports {name}"
+
+
+def loaded_after(code: str) -> set[str]:
+    code += "; import sys; print('\\n'.join(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in result.stdout.split()}
+
+
+def test_importing_is_light() -> None:
+    loaded = loaded_after("import jaxcolor; jaxcolor.load; jaxcolor.colorize")
+    assert "jax" in loaded
+    assert not loaded & {"tensorflow", "keras", "ml_collections", "h5py", "torch"}
+    loaded = loaded_after("import jaxcolor")
+    assert not loaded & {"tensorflow", "optax", "orbax", "jax", "flax"}
+
+
+def test_help_needs_no_jax() -> None:
+    loaded = loaded_after(
+        "from jaxcolor.cli import main; main(['colorize', '--help'], standalone_mode=False)"
+    )
+    assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow"}
+
+
+def test_every_public_name_is_there() -> None:
+    for name in jaxcolor.__all__:
+        assert getattr(jaxcolor, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'colourise'"):
+        jaxcolor.colourise  # noqa: B018

@@ -1,0 +1,22 @@
+"""A canary for jaxlib itself: 0.10.2 gave wrong numbers under jit on CPU (jax issue 39103)."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+
+@pytest.mark.parametrize("size", [1, 7, 17, 33, 65, 129, 257])
+def test_jit_agrees_with_float64_numpy(size: int) -> None:
+    rng = np.random.default_rng(size)
+    a = rng.normal(size=(size, size + 3)).astype(np.float32)
+    b = rng.normal(size=(size + 3, size + 1)).astype(np.float32)
+
+    def work(a, b, xp):
+        product = xp.maximum(a @ b, 0)
+        return product / (1 + xp.sum(product, axis=1, keepdims=True)) + xp.tanh(product)
+
+    expected = work(a.astype(np.float64), b.astype(np.float64), np)
+    got = jax.jit(lambda a, b: work(a, b, jax.numpy))(a, b)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
