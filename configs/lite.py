@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
     # What is trained: the fields of jaxcolor.models.Config.
     config.network = ConfigDict({"backbone": "efficientnet_lite0", "size": 224})
     config.backbone_weights = "efficientnet_lite0"  # a shipped name, or a ported file
+    config.export_backbone = True  # into weights.safetensors: 9 MB
     config.start_from = ""  # a colorizer's weights to go on from, instead of random ones
 
     # Photos: folder:PATH.
@@ -25,6 +26,7 @@ def get_config() -> ConfigDict:
 
     # AdamW, a warm-up, a cosine down to zero.
     config.steps = 2200
+    config.schedule = "cosine"
     config.learning_rate = 1e-3
     config.warmup_steps = 200
     config.weight_decay = 1e-2

@@ -2,7 +2,8 @@
 
 A file is a flat map from `collection/module/.../leaf` to an array, and one metadata entry
 `jaxcolor`: the config as JSON. So a file alone is enough to colorize, and reading one never runs
-code from it (no pickle). Arrays lie in the file as float16 and in memory as float32.
+code from it (no pickle). Arrays lie in the file as float16 and in memory as float32; only a ported
+Inception-ResNet-v2 lies there as float32, so that it can be checked against the original closely.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ import safetensors.numpy
 from flax import traverse_util
 
 from jaxcolor.atomic import open_whole
-from jaxcolor.models.colorizer import Config, Params
-
-__all__ = ["available_models", "load", "load_backbone", "read", "save", "save_params"]
+from jaxcolor.fetch import cache_dir
+from jaxcolor.models.colorizer import (
+    BACKBONES,
+    Config,
+    Params,
+    join_backbone,
+    split_backbone,
+)
 
 _SHIPPED = Path(__file__).with_suffix("")  # jaxcolor/weights/, the files inside the package
 _DEFAULT = "lite"
@@ -50,35 +56,64 @@ def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
       The network's variables (float32) with its static config.
 
     Raises:
-      FileNotFoundError: there is neither such a name nor such a file.
-      ValueError: the file is not a colorizer's weights.
+      FileNotFoundError: there is neither such a name nor such a file; or the file leaves out its
+        backbone, and that is not in the cache.
+      ValueError: the file is not a colorizer's weights, or the backbone in the cache is another.
     """
     path = _find(_DEFAULT if name_or_path is None else name_or_path, available_models())
-    variables, header = read(path)
-    if header.get("kind") != "colorizer":
-        raise ValueError(f"{path}: holds a {header.get('kind')}, not a colorizer's weights")
-    return Params(Config.from_json(header["config"]), jax.tree.map(jnp.asarray, variables))
+    variables, header = _read_kind(path, "colorizer")
+    config = Config.from_json(header["config"])
+    if checksum := header.get("backbone_sha256"):
+        backbone = _read_left_out(path, config.backbone, checksum)
+        variables = join_backbone(variables["params"], backbone)
+    return Params(config, jax.tree.map(jnp.asarray, variables))
 
 
 def load_backbone(name_or_path: str | os.PathLike[str]) -> Variables:
-    """Loads a backbone's variables: a shipped name, or a file that `port_weights.py` wrote.
+    """Loads a backbone's variables.
+
+    Args:
+      name_or_path: a name, of one that ships or of one that `scripts/port_weights.py` has put into
+        the cache folder; or the path of a file that it wrote.
 
     Raises:
-      FileNotFoundError: there is neither such a name nor such a file.
+      FileNotFoundError: there is neither such a name nor such a file; says how to get it.
       ValueError: the file is not a backbone's weights.
     """
-    names = tuple(p.stem for p in _SHIPPED.glob("*.safetensors") if _kind(p) == "backbone")
-    path = _find(name_or_path, names)
-    variables, header = read(path)
-    if header.get("kind") != "backbone":
-        raise ValueError(f"{path}: holds a {header.get('kind')}, not a backbone's weights")
-    return variables
+    return _read_kind(_find_backbone(name_or_path), "backbone")[0]
 
 
-def save_params(path: str | os.PathLike[str], params: Params, **header: object) -> None:
-    """Writes a colorizer so that `load(path)` gives it back; `header` stands beside its config."""
+def backbone_cache(name: str) -> Path:
+    """Where `scripts/port_weights.py` puts a backbone that does not ship."""
+    return cache_dir() / "backbones" / f"{name}.safetensors"
+
+
+def backbone_sha256(name_or_path: str | os.PathLike[str]) -> str:
+    """Checksum of the file that `load_backbone` would read."""
+    return sha256(_find_backbone(name_or_path))
+
+
+def save_params(
+    path: str | os.PathLike[str],
+    params: Params,
+    *,
+    backbone_sha256: str | None = None,
+    **header: object,
+) -> None:
+    """Writes a colorizer so that `load(path)` gives it back.
+
+    Args:
+      path: where; its folder must exist.
+      params: the colorizer.
+      backbone_sha256: checksum of the backbone's own file, to leave the backbone out and name it.
+      header: what else the file's header shall tell.
+    """
+    variables = params.variables
     config = {"kind": "colorizer", "config": params.config.to_json(), **header}
-    save(path, params.variables, config)
+    if backbone_sha256 is not None:
+        config["backbone_sha256"] = backbone_sha256
+        variables = {"params": split_backbone(variables)[0]}
+    save(path, variables, config)
 
 
 def save(
@@ -131,6 +166,43 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """Checksum of a weights file, as it stands in model cards and `jaxcolor models`."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_kind(path: Path, kind: str) -> tuple[Variables, dict[str, Any]]:
+    variables, header = read(path)
+    if header.get("kind") != kind:
+        raise ValueError(f"{path}: holds a {header.get('kind')}, not a {kind}'s weights")
+    return variables, header
+
+
+def _read_left_out(path: Path, name: str, checksum: str) -> Variables:
+    """The backbone that the weights in `path` were trained on."""
+    try:
+        file = _find_backbone(name)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path}: leaves out its backbone (sha256 {checksum[:12]}...). {error}"
+        ) from None
+    if (found := sha256(file)) != checksum:
+        raise ValueError(
+            f"{path}: was trained on the {name} of sha256 {checksum[:12]}..., but {file} is "
+            f"another one ({found[:12]}...)"
+        )
+    return _read_kind(file, "backbone")[0]
+
+
+def _find_backbone(name_or_path: str | os.PathLike[str]) -> Path:
+    if str(name_or_path) in BACKBONES:
+        ported = backbone_cache(str(name_or_path))
+        shipped = _SHIPPED / ported.name
+        for path in (shipped, ported):
+            if path.is_file():
+                return path
+        raise FileNotFoundError(
+            f"The backbone {name_or_path} is not at {ported}. Get it with: "
+            f"python scripts/port_weights.py {name_or_path}"
+        )
+    return _find(name_or_path, tuple(BACKBONES))
 
 
 def _find(name_or_path: str | os.PathLike[str], names: tuple[str, ...]) -> Path:

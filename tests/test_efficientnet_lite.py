@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 
-from jaxcolor import ports, torch_file, weights
+from jaxcolor import weights
 from jaxcolor.models import depthwise
 from jaxcolor.models.efficientnet_lite import EfficientNetLite0
+from jaxcolor.porting import efficientnet_lite as ports
+from jaxcolor.porting import torch_file
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "jaxcolor" / "weights" / "efficientnet_lite0.safetensors"
@@ -91,7 +93,7 @@ def test_float16_costs_little(
 def test_ported_weights_answer_as_pytorch(
     original: dict[str, np.ndarray], pictures: np.ndarray, golden: dict[str, np.ndarray]
 ) -> None:
-    answer = logits(ports.port_efficientnet_lite0(original), pictures)
+    answer = logits(ports.port(original), pictures)
     np.testing.assert_allclose(answer, golden["logits"], atol=1e-3)
 
 
@@ -172,7 +174,7 @@ def test_training_moves_every_statistic_and_reaches_every_parameter(
 def tiny_state(shipped: dict[str, Any]) -> dict[str, np.ndarray]:
     """The shipped weights under PyTorch's names: a state dict without the PyPI package."""
     state = {}
-    for name, path in ports.efficientnet_lite0_names():
+    for name, path in ports.tensor_names():
         leaf = shipped
         for key in path:
             leaf = leaf[key]
@@ -184,7 +186,7 @@ def tiny_state(shipped: dict[str, Any]) -> dict[str, np.ndarray]:
 def test_port_takes_every_tensor_to_its_place(
     tiny_state: dict[str, np.ndarray], shipped: dict[str, Any]
 ) -> None:
-    ported = ports.port_efficientnet_lite0(tiny_state | {"_bn0.num_batches_tracked": np.array(7)})
+    ported = ports.port(tiny_state | {"_bn0.num_batches_tracked": np.array(7)})
     jax.tree.map(np.testing.assert_array_equal, ported, shipped)
     assert {leaf.dtype for leaf in jax.tree.leaves(ported)} == {np.dtype(np.float32)}
 
@@ -193,11 +195,11 @@ def test_port_names_the_tensor_that_does_not_fit(tiny_state: dict[str, np.ndarra
     name = "_blocks.3._depthwise_conv.weight"
     missing = {key: value for key, value in tiny_state.items() if key != name}
     with pytest.raises(ValueError, match=f"tensor {name} is missing"):
-        ports.port_efficientnet_lite0(missing)
+        ports.port(missing)
     with pytest.raises(ValueError, match=f"tensor {name} has shape"):
-        ports.port_efficientnet_lite0(tiny_state | {name: np.zeros((144, 1, 3, 3))})
+        ports.port(tiny_state | {name: np.zeros((144, 1, 3, 3))})
     with pytest.raises(ValueError, match=r"tensor _blocks.16.bias has no place"):
-        ports.port_efficientnet_lite0(tiny_state | {"_blocks.16.bias": np.zeros(3)})
+        ports.port(tiny_state | {"_blocks.16.bias": np.zeros(3)})
 
 
 # The script

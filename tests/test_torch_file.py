@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxcolor import torch_file
+from jaxcolor.porting import torch_file
 
 # A state dict as PyTorch pickles it, put together from opcodes: PyTorch need not be installed.
 ORDERED_DICT = b"ccollections\nOrderedDict\n)R"

@@ -16,17 +16,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.color
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 import jaxcolor
+from jaxcolor import weights
 from jaxcolor.models import Config
+from jaxcolor.models.colorizer import join_backbone, split_backbone
+from jaxcolor.porting.inception_resnet_v2 import declared_variables
 from jaxcolor.training import losses, sharding, step
 
 ROOT = Path(__file__).parents[1]
 
 
-def command(folder: Path, workdir: Path, **changes: object) -> list[str]:
-    options = {
+def command(workdir: Path, config: str, changes: dict[str, object]) -> list[str]:
+    flags = [f"--config.{name}={value}" for name, value in changes.items()]
+    train = ROOT / "scripts" / "train.py"
+    file = ROOT / "configs" / f"{config}.py"
+    return [sys.executable, str(train), f"--config={file}", f"--workdir={workdir}", *flags]
+
+
+def lite(folder: Path, workdir: Path, **changes: object) -> list[str]:
+    """The command that trains configs/lite.py, small."""
+    small: dict[str, object] = {
         "photos": f"folder:{folder}",
         "validation_photos": f"folder:{folder}",
         "crop": 32,
@@ -36,12 +47,8 @@ def command(folder: Path, workdir: Path, **changes: object) -> list[str]:
         "log_every": 1,
         "validate_every": 100,
         "checkpoint_every": 2,
-        **changes,
     }
-    flags = [f"--config.{name}={value}" for name, value in options.items()]
-    train = ROOT / "scripts" / "train.py"
-    config = ROOT / "configs" / "lite.py"
-    return [sys.executable, str(train), f"--config={config}", f"--workdir={workdir}", *flags]
+    return command(workdir, "lite", small | changes)
 
 
 def environment(cache: Path, devices: int = 1) -> dict[str, str]:
@@ -64,7 +71,7 @@ def losses_of(log: str) -> dict[int, float]:
 @pytest.mark.slow
 def test_killed_and_started_again(photo_folder: Path, tmp_path: Path, cache: Path) -> None:
     straight = subprocess.run(
-        command(photo_folder, tmp_path / "straight"),
+        lite(photo_folder, tmp_path / "straight"),
         env=environment(cache),
         capture_output=True,
         text=True,
@@ -77,7 +84,7 @@ def test_killed_and_started_again(photo_folder: Path, tmp_path: Path, cache: Pat
 
     workdir = tmp_path / "killed"
     with subprocess.Popen(
-        command(photo_folder, workdir), env=environment(cache), stderr=subprocess.PIPE, text=True
+        lite(photo_folder, workdir), env=environment(cache), stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -87,7 +94,7 @@ def test_killed_and_started_again(photo_folder: Path, tmp_path: Path, cache: Pat
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
     again = subprocess.run(
-        command(photo_folder, workdir),
+        lite(photo_folder, workdir),
         env=environment(cache),
         capture_output=True,
         text=True,
@@ -111,12 +118,68 @@ def test_killed_and_started_again(photo_folder: Path, tmp_path: Path, cache: Pat
 
 
 @pytest.mark.slow
+def test_the_seeds_recipe_on_a_ported_backbone(
+    photo_folder: Path, tmp_path: Path, cache: Path
+) -> None:
+    """configs/base.py with smaller pictures, fewer steps and a random backbone."""
+    folder = tmp_path / "cache"
+    backbone = folder / "backbones" / "inception_resnet_v2.safetensors"
+    backbone.parent.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        if path[-1].key == "kernel":
+            spread = np.sqrt(2 / np.prod(leaf.shape[-4:-1]))
+            return rng.normal(0, spread, leaf.shape).astype(np.float32)
+        return np.full(leaf.shape, path[-1].key == "var", np.float32)
+
+    random = jax.tree_util.tree_map_with_path(draw, declared_variables())
+    weights.save(backbone, random, {"kind": "backbone"}, dtype=np.float32)
+
+    small = {"photos": f"folder:{photo_folder}", "validation_photos": f"folder:{photo_folder}"}
+    small |= {"crop": 64, "batch": 12, "steps": 6, "log_every": 1, "checkpoint_every": 6}
+    done = subprocess.run(
+        command(tmp_path / "run", "base", small),
+        env={**environment(cache), "JAXCOLOR_CACHE": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    falling = losses_of(done.stderr)
+    assert falling[6] < 0.98 * falling[1], falling
+
+    file = tmp_path / "run" / "weights.safetensors"
+    assert file.stat().st_size < 15e6  # the backbone stayed out
+
+    def colorize(home: Path) -> subprocess.CompletedProcess[str]:
+        photo = photo_folder / "coffee" / "0.jpg"
+        arguments = [str(photo), "-o", str(tmp_path / "out.png"), "--weights", str(file)]
+        return subprocess.run(
+            [sys.executable, "-m", "jaxcolor", "colorize", *arguments],
+            env={**os.environ, "JAXCOLOR_CACHE": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    lost = colorize(tmp_path / "elsewhere")
+    assert lost.returncode == 2
+    assert "python scripts/port_weights.py inception_resnet_v2" in lost.stderr
+    found = colorize(folder)
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "out.png").is_file()
+
+
+@pytest.mark.slow
 def test_eight_devices_give_the_numbers_of_one(
     photo_folder: Path, tmp_path: Path, cache: Path
 ) -> None:
     logs = [
         subprocess.run(
-            command(photo_folder, tmp_path / str(devices), batch=8, steps=3),
+            lite(photo_folder, tmp_path / str(devices), batch=8, steps=3),
             env=environment(cache, devices),
             capture_output=True,
             text=True,
@@ -143,7 +206,7 @@ def test_eight_devices_give_the_numbers_of_one(
 )
 def test_mistakes_are_named(photo_folder: Path, tmp_path: Path, changes, words: str) -> None:
     result = subprocess.run(
-        command(photo_folder, tmp_path / "run", **changes),
+        lite(photo_folder, tmp_path / "run", **changes),
         capture_output=True,
         text=True,
         timeout=300,
@@ -162,6 +225,7 @@ def recipe() -> ConfigDict:
             "learning_rate": 1e-3,
             "warmup_steps": 2,
             "steps": 10,
+            "schedule": "cosine",
             "clip_norm": 1.0,
             "weight_decay": 1e-2,
             "ema": 0.5,
@@ -178,20 +242,18 @@ def test_lab_is_that_of_scikit_image() -> None:
 
 
 def test_a_step_moves_all_but_the_backbone(params) -> None:
-    trainable, frozen = step.split_variables(params.variables)
+    trainable, backbone = split_backbone(params.variables)
     assert set(trainable) == {"encoder", "fusion", "decoder"}
     jax.tree.map(
-        np.testing.assert_array_equal, step.join_variables(trainable, frozen), params.variables
+        np.testing.assert_array_equal, join_backbone(trainable, backbone), params.variables
     )
     rgb = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     state = step.init_state(trainable, recipe())
     run = jax.jit(step.train_step, static_argnames=("network", "config"))
-    from ml_collections import FrozenConfigDict
-
     for _ in range(2):  # the first step of a warm-up has the rate zero
         state, metrics = run(
             state,
-            frozen,
+            backbone,
             {"rgb": jnp.asarray(rgb)},
             network=Config(),
             config=FrozenConfigDict(recipe()),
@@ -207,11 +269,21 @@ def test_a_step_moves_all_but_the_backbone(params) -> None:
         assert between.all()
 
 
-def test_schedule() -> None:
-    schedule = step.make_schedule(recipe())
-    assert float(schedule(0)) == 0
-    assert float(schedule(2)) == pytest.approx(1e-3)
-    assert float(schedule(10)) == pytest.approx(0, abs=1e-9)
+def test_schedules() -> None:
+    config = recipe()
+    rates = [float(step.make_schedule(config)(n)) for n in range(11)]
+    assert rates[0] == 0
+    assert rates[2] == pytest.approx(1e-3)
+    assert rates[10] == pytest.approx(0, abs=1e-9)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    config.schedule = "constant"
+    assert float(step.make_schedule(config)(1)) == pytest.approx(5e-4)
+    assert float(step.make_schedule(config)(9)) == pytest.approx(1e-3)
+    config.warmup_steps = 0
+    assert float(step.make_schedule(config)(0)) == pytest.approx(1e-3)
+    config.schedule = "stairs"
+    with pytest.raises(ValueError, match="schedule: 'stairs'"):
+        step.make_schedule(config)
 
 
 def test_squared_error_refuses_to_broadcast() -> None:

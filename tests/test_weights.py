@@ -16,6 +16,7 @@ import safetensors.numpy
 import jaxcolor
 from jaxcolor import weights
 from jaxcolor.models import Config, Params
+from jaxcolor.models.colorizer import join_backbone
 
 SHIPPED = Path(jaxcolor.__file__).parent / "weights"
 
@@ -105,6 +106,42 @@ def test_lite_carries_the_shipped_backbone() -> None:
     lite = jaxcolor.load("lite").variables
     for collection, values in weights.load_backbone("efficientnet_lite0").items():
         jax.tree.map(np.testing.assert_array_equal, lite[collection]["backbone"], values)
+
+
+@pytest.fixture
+def ported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder with a backbone in it (of one small array: the format is what counts)."""
+    monkeypatch.setenv("JAXCOLOR_CACHE", str(tmp_path / "cache"))
+    path = weights.backbone_cache("inception_resnet_v2")
+    path.parent.mkdir(parents=True)
+    kernel = np.float32([1 / 3])  # no float16 holds it
+    header = {"kind": "backbone", "backbone": "inception_resnet_v2"}
+    weights.save(path, {"params": {"conv": {"kernel": kernel}}}, header, dtype=np.float32)
+    return path
+
+
+def test_a_backbone_may_be_left_out_and_named(tmp_path: Path, ported: Path) -> None:
+    backbone = weights.load_backbone("inception_resnet_v2")
+    assert backbone["params"]["conv"]["kernel"] == np.float32(1 / 3)
+    config = Config(backbone="inception_resnet_v2")
+    whole = Params(config, join_backbone(variables()["params"], backbone))
+    file = tmp_path / "base.safetensors"
+    checksum = weights.backbone_sha256("inception_resnet_v2")
+    weights.save_params(file, whole, backbone_sha256=checksum)
+    with safetensors.safe_open(file, "np") as content:
+        assert not [name for name in content.keys() if "backbone" in name]  # noqa: SIM118
+    jax.tree.map(np.testing.assert_array_equal, jaxcolor.load(file).variables, whole.variables)
+
+    weights.save(ported, {"params": {"other": np.zeros(3)}}, {"kind": "backbone"})
+    with pytest.raises(ValueError, match=rf"base\.safetensors: was trained on .*{checksum[:12]}"):
+        jaxcolor.load(file)
+    ported.unlink()
+    command = "python scripts/port_weights.py inception_resnet_v2"
+    missing = rf"base\.safetensors: leaves out .*{checksum[:12]}.*{command}"
+    with pytest.raises(FileNotFoundError, match=missing):
+        jaxcolor.load(file)
+    with pytest.raises(FileNotFoundError, match=command):
+        weights.load_backbone("inception_resnet_v2")
 
 
 def test_params_are_one_pytree_with_a_static_config() -> None:

@@ -21,8 +21,12 @@ from jaxcolor.models.decoder import Decoder
 from jaxcolor.models.efficientnet_lite import EfficientNetLite0
 from jaxcolor.models.encoder import STRIDE, Encoder
 from jaxcolor.models.fusion import Fusion
+from jaxcolor.models.inception_resnet_v2 import InceptionResNetV2
 
-BACKBONES: Mapping[str, type[Any]] = {"efficientnet_lite0": EfficientNetLite0}
+BACKBONES: Mapping[str, type[Any]] = {
+    "efficientnet_lite0": EfficientNetLite0,
+    "inception_resnet_v2": InceptionResNetV2,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,3 +121,20 @@ def forward(
 ) -> Float[Array, "b h w 2"]:
     """The network that `config` means, with these variables: L / 50 - 1 -> ab / 110."""
     return cast(Array, Colorizer(config).apply(variables, lightness))
+
+
+def split_backbone(variables: Mapping[str, Any]) -> tuple[Any, Any]:
+    """A colorizer's variables -> (parameters of all but the backbone, the backbone's variables)."""
+    rest = {name: part for name, part in variables["params"].items() if name != "backbone"}
+    backbone = {
+        collection: parts["backbone"]
+        for collection, parts in variables.items()
+        if "backbone" in parts
+    }
+    return rest, backbone
+
+
+def join_backbone(rest: Mapping[str, Any], backbone: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `split_backbone`."""
+    variables = {collection: {"backbone": values} for collection, values in backbone.items()}
+    return {**variables, "params": {**variables.get("params", {}), **rest}}

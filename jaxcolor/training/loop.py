@@ -14,15 +14,18 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from jaxcolor import weights
-from jaxcolor.models.colorizer import Colorizer, Config, Params
+from jaxcolor.models.colorizer import (
+    Colorizer,
+    Config,
+    Params,
+    join_backbone,
+    split_backbone,
+)
 from jaxcolor.training import data, sharding
 from jaxcolor.training.checkpoint import Checkpoints
 from jaxcolor.training.step import (
-    TrainState,
     init_state,
-    join_variables,
     make_schedule,
-    split_variables,
     train_step,
     validation_step,
 )
@@ -59,9 +62,11 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
 
     # -- Network and state -------------------------------------------------------------------
     network = Config.from_json(config.network.to_dict())
-    trainable, frozen = split_variables(_first_variables(config, network))
-    frozen = jax.device_put(frozen, sharding.replicated(mesh))
-    state = jax.device_put(init_state(trainable, config), sharding.replicated(mesh))
+    backbone = weights.load_backbone(config.backbone_weights)
+    state = init_state(_first_parameters(config, network, backbone), config)
+    backbone, state = jax.device_put((backbone, state), sharding.replicated(mesh))
+    # A big backbone stays out of the weights, which name it by its checksum.
+    checksum = None if config.export_backbone else weights.backbone_sha256(config.backbone_weights)
 
     # -- Steps -------------------------------------------------------------------------------
     recipe = FrozenConfigDict(config)
@@ -92,13 +97,13 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
             process=process,
         )
         validate = functools.partial(
-            _validate, validation_fn, frozen, validation_photos, config, mesh, process
+            _validate, validation_fn, backbone, validation_photos, config, mesh, process
         )
         figures: dict[str, float] = {}
         clock, clock_step = time.monotonic(), first_step
         for step in range(first_step + 1, config.steps + 1):
             batch = sharding.global_batch(mesh, next(batches))
-            state, metrics = step_fn(state, frozen, batch)
+            state, metrics = step_fn(state, backbone, batch)
 
             if step % config.log_every == 0 or step == config.steps:
                 loss = float(metrics["loss"])
@@ -115,38 +120,42 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
                 _LOG.info("step %d  validation %s", step, _words(figures))
             if step % config.checkpoint_every == 0 or step == config.steps:
                 checkpoints.save(step, state)
-                _export(workdir / "weights.safetensors", network, state, frozen)
+                if jax.process_index() == 0:
+                    variables = jax.device_get(join_backbone(state.ema, backbone))
+                    weights.save_params(
+                        workdir / "weights.safetensors",
+                        Params(network, variables),
+                        backbone_sha256=checksum,
+                        step=step,
+                    )
     return figures or validate(state.ema)
 
 
-def _first_variables(config: ConfigDict, network: Config) -> Any:
-    """Random weights on the ported backbone, or those of `config.start_from`."""
-    if config.start_from:
-        params = weights.load(config.start_from)
-        if params.config.backbone != network.backbone:
-            raise ValueError(
-                f"start_from: {config.start_from} has the backbone {params.config.backbone}, "
-                f"the config {network.backbone}"
-            )
-        return params.variables
-    backbone = weights.load_backbone(config.backbone_weights)
+def _first_parameters(config: ConfigDict, network: Config, backbone: Any) -> Any:
+    """What is trained, before the first step: random, or that of `config.start_from`."""
     model = Colorizer(network)
     lightness = jnp.zeros((1, config.crop, config.crop, 1))
-    expected = jax.eval_shape(model.init, jax.random.key(0), lightness)
-    ours = {k: v["backbone"] for k, v in expected.items() if "backbone" in v}
-    if jax.tree.map(jnp.shape, ours) != jax.tree.map(jnp.shape, backbone):
+    expected = split_backbone(jax.eval_shape(model.init, jax.random.key(0), lightness))
+    if not _same_shapes(backbone, expected[1]):
         raise ValueError(
             f"backbone_weights: {config.backbone_weights} does not fit a {network.backbone}"
         )
+    if config.start_from:
+        parameters, _ = split_backbone(weights.load(config.start_from).variables)
+        if not _same_shapes(parameters, expected[0]):
+            raise ValueError(f"start_from: {config.start_from} is of another network")
+        return parameters
     key = jax.random.key(config.seed)
-    random = model.init(key, lightness, jnp.zeros((1, 1000)), method=model.chroma)
-    variables = {k: {"backbone": v} for k, v in backbone.items()}
-    return join_variables(random["params"], variables)
+    return model.init(key, lightness, jnp.zeros((1, 1000)), method=model.chroma)["params"]
+
+
+def _same_shapes(one: Any, other: Any) -> bool:
+    return bool(jax.tree.map(jnp.shape, one) == jax.tree.map(jnp.shape, other))
 
 
 def _validate(
     validation_fn: Any,
-    frozen: Any,
+    backbone: Any,
     photos: list[str],
     config: ConfigDict,
     mesh: jax.sharding.Mesh,
@@ -158,16 +167,10 @@ def _validate(
     sums: dict[str, float] = {}
     for local in batches:
         for name, value in validation_fn(
-            trainable, frozen, sharding.global_batch(mesh, local)
+            trainable, backbone, sharding.global_batch(mesh, local)
         ).items():
             sums[name] = sums.get(name, 0.0) + float(value)
     return {k: v / sums["count"] for k, v in sums.items() if k != "count"}
-
-
-def _export(path: Path, network: Config, state: TrainState, frozen: Any) -> None:
-    if jax.process_index() == 0:
-        params = Params(network, jax.device_get(join_variables(state.ema, frozen)))
-        weights.save_params(path, params, step=int(state.step))
 
 
 def _words(figures: dict[str, float]) -> str:

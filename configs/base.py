@@ -1,0 +1,43 @@
+"""The seed's recipe: Deep Koalarization (arXiv 1712.03400) on Inception-ResNet-v2's logits.
+
+python scripts/port_weights.py inception_resnet_v2
+python scripts/train.py --config=configs/base.py --workdir=runs/base \
+    --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The recipe."""
+    config = ConfigDict()
+
+    # What is trained: the fields of jaxcolor.models.Config.
+    config.network = ConfigDict({"backbone": "inception_resnet_v2", "size": 224})
+    config.backbone_weights = "inception_resnet_v2"  # in the cache, or a ported file
+    config.export_backbone = False  # 223 MB: the weights name it by its checksum
+    config.start_from = ""  # a colorizer's weights to go on from, instead of random ones
+
+    # Photos: folder:PATH. Whole ones, brought to 224x224; the backbone sees the grey at 299x299.
+    config.photos = "folder:photos/train"
+    config.validation_photos = "folder:photos/val"
+    config.crop = 224  # pixels
+    config.min_crop_area = 1.0  # of the photo's
+    config.batch = 100
+
+    # Adam with a constant rate, as it stands in the paper: no decay, no clipping, no average.
+    config.steps = 14000
+    config.schedule = "constant"
+    config.learning_rate = 1e-3
+    config.warmup_steps = 0
+    config.weight_decay = 0.0
+    config.clip_norm = float("inf")
+    config.ema = 0.0
+    config.seed = 0
+
+    # When the loop does what else.
+    config.log_every = 10
+    config.validate_every = 500
+    config.checkpoint_every = 100
+    config.keep_checkpoints = 2
+    return config

@@ -1,0 +1,1 @@
+"""Published weights of other frameworks -> variables of our networks, one module a network."""
