@@ -122,18 +122,19 @@ def _chroma_in_gamut(fy: Array, a: Array, b: Array) -> Array:
     at a quarter of the chroma and touches the gamut again at the tip: beyond it the quarter stays.
     """
 
-    def fits(factor: Array | float) -> Array:
+    def fits(factor: Array) -> Array:
         linear = _linear_rgb(fy, a * factor, b * factor)
         lowest = jnp.minimum(jnp.minimum(linear[0], linear[1]), linear[2])
         highest = jnp.maximum(jnp.maximum(linear[0], linear[1]), linear[2])
         return (lowest >= -_GAMUT_SLACK) & (highest <= 1 + _GAMUT_SLACK)
 
-    whole = fits(1.0)
-    low, step = jnp.zeros_like(fy), 1.0
-    for _ in range(_BISECTIONS):  # unrolled: XLA fuses it into one pass over the pixels
-        step /= 2
-        low = jnp.where(fits(low + step), low + step, low)
-    return jnp.where(whole, 1.0, low)
+    def halve(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, step = state
+        return jnp.where(fits(low + step), low + step, low), step / 2
+
+    start = (jnp.zeros_like(fy), jnp.float32(0.5))
+    low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, start)
+    return jnp.where(fits(jnp.ones_like(fy)), 1.0, low)
 
 
 def _linear_rgb(fy: Array, a: Array, b: Array) -> list[Array]:

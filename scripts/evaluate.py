@@ -5,6 +5,7 @@ python scripts/evaluate.py --weights lite --data PHOTOS/val
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -17,7 +18,8 @@ from tqdm import tqdm
 @click.option(
     "--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-def main(weights: str | None, data: Path) -> None:
+@click.option("--size", type=int, help="The network's square, instead of the weights' own.")
+def main(weights: str | None, data: Path, size: int | None) -> None:
     """Print mean PSNR of the colorized and of the grey pictures."""
     import jaxcolor
     from jaxcolor import evaluation, image_io
@@ -27,6 +29,9 @@ def main(weights: str | None, data: Path) -> None:
         raise click.UsageError(f"{data}: no photo in it")
     try:
         params = jaxcolor.load(weights)
+        if size is not None:
+            config = dataclasses.replace(params.config, size=size)
+            params = dataclasses.replace(params, config=config)
         scores = list(tqdm(evaluation.evaluate(params, photos), total=len(photos), disable=None))
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
