@@ -194,6 +194,29 @@ def test_eight_devices_give_the_numbers_of_one(
     np.testing.assert_allclose(list(eight.values()), list(one.values()), atol=2e-5)
 
 
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_stops_and_spoils_nothing(
+    photo_folder: Path, tmp_path: Path, cache: Path
+) -> None:
+    run = tmp_path / "run"
+    for changes, code in (
+        ({"steps": 2}, 0),
+        ({"steps": 6, "learning_rate": 1e30, "clip_norm": 1e30}, 1),
+    ):
+        done = subprocess.run(
+            lite(photo_folder, run, **{"warmup_steps": 0, **changes}),
+            env=environment(cache),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+    assert "the loss is nan" in done.stderr
+    assert [p.name for p in (run / "checkpoints").iterdir() if p.is_dir()] == ["2"]
+    assert jaxcolor.load(run / "weights.safetensors")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -9,8 +9,9 @@ The only module that imports TensorFlow, which never sees an accelerator.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,14 @@ import tensorflow as tf
 tf.config.set_visible_devices([], "GPU")
 tf.config.set_visible_devices([], "TPU")
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+MIN_SIDE = 32  # pixels; a smaller photo is passed over
+MIN_SPREAD = 1.0  # mean difference of a photo's channels, of 255; a greyer photo is passed over
+ATTEMPTS = 16  # photos in a row that may be passed over
 
 Batch = Mapping[str, np.ndarray]
+
+_LOG = logging.getLogger(__name__)
 
 
 def list_photos(source: str) -> list[str]:
@@ -57,7 +63,9 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Endless batches of random crops, from `first_step` on.
 
-    Every epoch is a permutation of the photos; a batch may straddle two epochs.
+    Every epoch is a permutation of the photos; a batch may straddle two epochs. A photo that is
+    damaged, grey or tiny is named once in the log, and another one, chosen at random, takes its
+    place; the others stay where they were.
 
     Args:
       photos: the files.
@@ -70,25 +78,45 @@ def training_batches(
 
     Yields:
       {"rgb": uint8 (batch / processes, size, size, 3)}
+
+    Raises:
+      ValueError: `ATTEMPTS` photos in a row had to be passed over.
     """
     index, count = process
     local = batch // count
+    files = tf.constant(photos)
 
-    def one(position: tf.Tensor) -> dict[str, tf.Tensor]:
+    def chosen(position: tf.Tensor, attempt: tf.Tensor) -> tf.Tensor:
+        """The photo at a position of the endless order; each attempt is another permutation."""
         epoch = position // len(photos)
-        order = tf.cast(tf.stack([tf.constant(seed, tf.int64), epoch, 0]), tf.uint32)
-        chosen = tf.random_index_shuffle(position % len(photos), order, len(photos) - 1)
-        rgb = _decode(tf.gather(files, chosen))
-        return {"rgb": _random_crop(rgb, size, min_area, tf.stack([seed, position]))}
+        order = tf.cast(tf.stack([tf.constant(seed, tf.int64), epoch, attempt]), tf.uint32)
+        return tf.random_index_shuffle(position % len(photos), order, len(photos) - 1)
+
+    def crop(position: tf.Tensor, attempt: tf.Tensor) -> dict[str, tf.Tensor]:
+        rgb = _read_usable(tf.gather(files, chosen(position, attempt)))
+        rgb = _random_crop(rgb, size, min_area, tf.stack([seed, position]))
+        return {"rgb": rgb, "position": position, "attempt": attempt}
+
+    def first_usable(position: tf.Tensor) -> tf.data.Dataset:
+        attempts = tf.data.Dataset.range(ATTEMPTS).map(lambda attempt: crop(position, attempt))
+        rgb = tf.zeros((size, size, 3), tf.uint8)
+        none = {"rgb": rgb, "position": position, "attempt": tf.constant(ATTEMPTS, tf.int64)}
+        return attempts.ignore_errors().concatenate(tf.data.Dataset.from_tensors(none)).take(1)
 
     def mine(step: tf.Tensor) -> tf.data.Dataset:
         start = step * batch + index * local
         return tf.data.Dataset.range(start, start + local)
 
-    files = tf.constant(photos)
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-    crops = steps.flat_map(mine).map(one, num_parallel_calls=tf.data.AUTOTUNE)
-    return _numpy(crops.batch(local, drop_remainder=True))
+    crops = _in_parallel(steps.flat_map(mine), first_usable)
+    told: set[str] = set()
+    for group in _numpy(crops.batch(local, drop_remainder=True)):
+        for position, attempt in zip(group["position"], group["attempt"], strict=True):
+            passed_over = [photos[int(chosen(position, k))] for k in range(attempt)]
+            _tell(passed_over, told)
+            if attempt == ATTEMPTS:
+                raise ValueError(f"photos: {ATTEMPTS} in a row are of no use: see the log")
+        yield {"rgb": group["rgb"]}
 
 
 def validation_batches(
@@ -96,7 +124,8 @@ def validation_batches(
 ) -> Iterator[Batch]:
     """Every photo once, its central square; the last batches are filled up with a mask of zeros.
 
-    All processes give the same number of batches.
+    All processes give the same number of batches. A photo that is damaged, grey or tiny is named in
+    the log and masked.
 
     Yields:
       {"rgb": uint8 (batch / processes, size, size, 3), "mask": float32 (batch / processes,)}
@@ -109,19 +138,65 @@ def validation_batches(
     # (rounds, count, local): every round is one global batch, of which this process has a row
     part = [a.reshape(rounds, count, local)[:, index].ravel() for a in (files, real)]
 
-    def one(file: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        rgb = _decode(file)
-        shape = tf.shape(rgb)
-        side = tf.minimum(shape[0], shape[1])
-        square = tf.image.resize_with_crop_or_pad(rgb, side, side)
-        return {"rgb": _resize(square, size), "mask": tf.cast(mask, tf.float32)}
+    def square(file: tf.Tensor, is_real: tf.Tensor) -> dict[str, tf.Tensor]:
+        rgb = _read_usable(file)
+        side = tf.reduce_min(tf.shape(rgb)[:2])
+        rgb = _resize(tf.image.resize_with_crop_or_pad(rgb, side, side), size)
+        return {"rgb": rgb, "file": file, "real": is_real, "usable": True}
 
-    crops = tf.data.Dataset.from_tensor_slices(tuple(part))
-    return _numpy(crops.map(one, num_parallel_calls=tf.data.AUTOTUNE).batch(local))
+    def square_or_nothing(file: tf.Tensor, is_real: tf.Tensor) -> tf.data.Dataset:
+        whole = tf.data.Dataset.from_tensors((file, is_real)).map(square).ignore_errors()
+        rgb = tf.zeros((size, size, 3), tf.uint8)
+        nothing = {"rgb": rgb, "file": file, "real": is_real, "usable": False}
+        return whole.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1)
+
+    squares = _in_parallel(tf.data.Dataset.from_tensor_slices(tuple(part)), square_or_nothing)
+    told: set[str] = set()
+    for group in _numpy(squares.batch(local)):
+        _tell([file.decode() for file in group["file"][~group["usable"]]], told)
+        yield {"rgb": group["rgb"], "mask": (group["real"] & group["usable"]).astype(np.float32)}
 
 
-def _decode(file: tf.Tensor) -> tf.Tensor:
+def _read(file: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
+
+
+def _read_usable(file: tf.Tensor) -> tf.Tensor:
+    """uint8 RGB of a photo; an error for one that is damaged, tiny or grey."""
+    rgb = _read(file)
+    checks = [
+        tf.debugging.assert_greater_equal(tf.reduce_min(tf.shape(rgb)[:2]), MIN_SIDE),
+        tf.debugging.assert_greater_equal(_spread(rgb), MIN_SPREAD),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(rgb)
+
+
+def _spread(rgb: tf.Tensor) -> tf.Tensor:
+    channels = tf.cast(rgb, tf.float32)
+    return tf.reduce_mean(tf.reduce_max(channels, axis=-1) - tf.reduce_min(channels, axis=-1))
+
+
+def _tell(files: list[str], told: set[str]) -> None:
+    """Says once of each file why it is passed over."""
+    for file in files:
+        if file in told:
+            continue
+        told.add(file)
+        try:
+            height, width, _ = _read(file).shape
+            small = min(height, width) < MIN_SIDE
+            reason = f"tiny ({width}x{height})" if small else "grey"
+        except tf.errors.OpError:
+            reason = "damaged, or not a photo"
+        _LOG.warning("passed over: %s: %s", file, reason)
+
+
+def _in_parallel(dataset: tf.data.Dataset, work: Callable[..., tf.data.Dataset]) -> tf.data.Dataset:
+    """One element for each, in order."""
+    return dataset.interleave(
+        work, cycle_length=tf.data.AUTOTUNE, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
 
 
 def _random_crop(rgb: tf.Tensor, size: int, min_area: float, seed: tf.Tensor) -> tf.Tensor:

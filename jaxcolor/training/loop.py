@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
       The last validation's figures: "loss" and "grey_loss" (mean squared error of ab / 110).
 
     Raises:
-      ValueError: a field of the config that cannot be; names it.
+      ValueError: a field of the config that cannot be, named; or the loss is no longer finite.
     """
     # -- Mesh --------------------------------------------------------------------------------
     mesh = sharding.make_mesh()
@@ -105,8 +106,15 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
             batch = sharding.global_batch(mesh, next(batches))
             state, metrics = step_fn(state, backbone, batch)
 
-            if step % config.log_every == 0 or step == config.steps:
+            last = step == config.steps
+            save = last or step % config.checkpoint_every == 0
+            if save or step % config.log_every == 0:
                 loss = float(metrics["loss"])
+                if not math.isfinite(loss):  # nothing of this state may reach a file
+                    raise ValueError(
+                        f"step {step}: the loss is {loss}; {checkpoints.folder} still has the last "
+                        "good checkpoint. Try a lower learning_rate or clip_norm"
+                    )
                 rate = (step - clock_step) / (time.monotonic() - clock)
                 clock, clock_step = time.monotonic(), step
                 _LOG.info(
@@ -115,10 +123,10 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
                     *(float(schedule(step)), rate * config.batch),
                     (config.steps - step) / rate / 60,
                 )
-            if step % config.validate_every == 0 or step == config.steps:
+            if last or step % config.validate_every == 0:
                 figures = validate(state.ema)
                 _LOG.info("step %d  validation %s", step, _words(figures))
-            if step % config.checkpoint_every == 0 or step == config.steps:
+            if save:
                 checkpoints.save(step, state)
                 if jax.process_index() == 0:
                     variables = jax.device_get(join_backbone(state.ema, backbone))
