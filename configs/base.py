@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     # Photos: folder:PATH. Whole ones, brought to 224x224; the backbone sees the grey at 299x299.
     config.photos = "folder:photos/train"
     config.validation_photos = "folder:photos/val"
-    config.crop = 224  # pixels
+    config.crop = 299  # pixels
     config.min_crop_area = 1.0  # of the photo's
     config.batch = 100
 

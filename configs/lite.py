@@ -1,7 +1,13 @@
 """The seed's network on the small backbone, trained on one CPU: the weights `lite`.
 
-python scripts/train.py --config=configs/lite.py --workdir=runs/lite \
+Two runs, the first on small pictures, where a step is cheap, the second on the size that is used:
+
+python scripts/train.py --config=configs/lite.py --workdir=runs/lite64 \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
+python scripts/train.py --config=configs/lite.py --workdir=runs/lite128 \
+    --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val \
+    --config.start_from=runs/lite64/weights.safetensors --config.network.size=128 \
+    --config.crop=160 --config.learning_rate=3e-4 --config.steps=700
 """
 
 from ml_collections import ConfigDict
@@ -12,7 +18,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
 
     # What is trained: the fields of jaxcolor.models.Config.
-    config.network = ConfigDict({"backbone": "efficientnet_lite0", "size": 224})
+    config.network = ConfigDict({"backbone": "efficientnet_lite0", "size": 64})
     config.backbone_weights = "efficientnet_lite0"  # a shipped name, or a ported file
     config.export_backbone = True  # into weights.safetensors: 9 MB
     config.start_from = ""  # a colorizer's weights to go on from, instead of random ones
@@ -20,18 +26,18 @@ def get_config() -> ConfigDict:
     # Photos: folder:PATH.
     config.photos = "folder:photos/train"
     config.validation_photos = "folder:photos/val"
-    config.crop = 128  # pixels
+    config.crop = 128  # pixels; the backbone sees all of them, encoder and decoder network.size
     config.min_crop_area = 0.3  # of the photo's
     config.batch = 16
 
     # AdamW, a warm-up, a cosine down to zero.
-    config.steps = 2200
+    config.steps = 3200
     config.schedule = "cosine"
     config.learning_rate = 1e-3
     config.warmup_steps = 200
     config.weight_decay = 1e-2
     config.clip_norm = 1.0
-    config.ema = 0.995
+    config.ema = 0.998
     config.seed = 0
 
     # When the loop does what else.

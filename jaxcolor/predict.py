@@ -57,7 +57,7 @@ def colorize_batch(
 ) -> list[Picture]:
     """Gives many photos of any sizes their colours, `batch_size` at once through the network.
 
-    The network's shape is always (batch_size, size, size), the last batch is filled up: nothing is
+    The network's shape is always that of a whole batch, the last one is filled up: nothing is
     compiled again from photo to photo.
 
     Args:
@@ -105,11 +105,11 @@ def _groups(images: Iterable[Any], count: int) -> Iterator[list[Any]]:
 
 
 def _colorize_group(params: Params, group: list[Any], batch_size: int) -> Iterator[Any]:
-    size = params.config.size
+    side = params.config.input_size
     photos = [_pixels(image) for image in group]
-    small = np.zeros((batch_size, size, size), np.float32)
+    small = np.zeros((batch_size, side, side), np.float32)
     for i, (pixels, _) in enumerate(photos):
-        small[i] = _shrink(pixels, size)
+        small[i] = _shrink(pixels, side)
     chroma = _predict(params, small)  # (batch_size, size, size, 2)
     for i, (image, (pixels, alpha)) in enumerate(zip(group, photos, strict=True)):
         rgb = _paint(pixels, chroma[i])
@@ -148,8 +148,8 @@ def _check(image: np.ndarray | jax.Array) -> None:
 
 
 @jax.jit
-def _predict(params: Params, lightness: Float[Array, "b s s"]) -> Float[Array, "b s s 2"]:
-    """L in [0, 100] at the network's size -> ab."""
+def _predict(params: Params, lightness: Float[Array, "b h w"]) -> Float[Array, "b s s 2"]:
+    """L in [0, 100] -> ab at the network's size."""
     scaled = color.lightness_to_network(lightness[..., None])
     return color.network_to_ab(forward(params.config, params.variables, scaled))
 
@@ -159,8 +159,8 @@ def _colorize_array(params: Params, image: Array) -> Array:
     """`colorize` of a whole JAX array."""
     pixels = _unit(image if image.ndim == 3 else image[..., None])
     height, width, _ = pixels.shape
-    size = params.config.size
-    small = _shrink_tile(pixels, resize_matrix(height, size), resize_matrix(width, size))
+    side, size = params.config.input_size, params.config.size
+    small = _shrink_tile(pixels, resize_matrix(height, side), resize_matrix(width, side))
     (ab,) = _predict(params, small[None])
     rgb = _paint_tile(pixels, ab, resize_matrix(size, height), resize_matrix(size, width))
     return _quantize(rgb, image.dtype)

@@ -59,6 +59,19 @@ def environment(cache: Path, devices: int = 1) -> dict[str, str]:
     }
 
 
+def run(
+    arguments: list[str], cache: Path, devices: int = 1, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments,
+        env={**environment(cache, devices), **variables},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
@@ -70,14 +83,7 @@ def losses_of(log: str) -> dict[int, float]:
 
 @pytest.mark.slow
 def test_killed_and_started_again(photo_folder: Path, tmp_path: Path, cache: Path) -> None:
-    straight = subprocess.run(
-        lite(photo_folder, tmp_path / "straight"),
-        env=environment(cache),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    straight = run(lite(photo_folder, tmp_path / "straight"), cache)
     assert straight.returncode == 0, straight.stderr
     expected = losses_of(straight.stderr)
     assert sorted(expected) == list(range(1, 9))
@@ -93,14 +99,7 @@ def test_killed_and_started_again(photo_folder: Path, tmp_path: Path, cache: Pat
         while not (workdir / "checkpoints" / "4").is_dir():  # written in the background
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
-    again = subprocess.run(
-        lite(photo_folder, workdir),
-        env=environment(cache),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    again = run(lite(photo_folder, workdir), cache)
     assert again.returncode == 0, again.stderr
     first = re.search(r"going on from the checkpoint of step (\d+)", again.stderr)
     assert first is not None, again.stderr
@@ -138,14 +137,7 @@ def test_the_seeds_recipe_on_a_ported_backbone(
 
     small = {"photos": f"folder:{photo_folder}", "validation_photos": f"folder:{photo_folder}"}
     small |= {"crop": 64, "batch": 12, "steps": 6, "log_every": 1, "checkpoint_every": 6}
-    done = subprocess.run(
-        command(tmp_path / "run", "base", small),
-        env={**environment(cache), "JAXCOLOR_CACHE": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
+    done = run(command(tmp_path / "run", "base", small), cache, JAXCOLOR_CACHE=str(folder))
     assert done.returncode == 0, done.stderr
     falling = losses_of(done.stderr)
     assert falling[6] < 0.98 * falling[1], falling
@@ -156,14 +148,8 @@ def test_the_seeds_recipe_on_a_ported_backbone(
     def colorize(home: Path) -> subprocess.CompletedProcess[str]:
         photo = photo_folder / "coffee" / "0.jpg"
         arguments = [str(photo), "-o", str(tmp_path / "out.png"), "--weights", str(file)]
-        return subprocess.run(
-            [sys.executable, "-m", "jaxcolor", "colorize", *arguments],
-            env={**os.environ, "JAXCOLOR_CACHE": str(home)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        program = [sys.executable, "-m", "jaxcolor", "colorize", *arguments]
+        return run(program, cache, JAXCOLOR_CACHE=str(home))
 
     lost = colorize(tmp_path / "elsewhere")
     assert lost.returncode == 2
@@ -178,14 +164,7 @@ def test_eight_devices_give_the_numbers_of_one(
     photo_folder: Path, tmp_path: Path, cache: Path
 ) -> None:
     logs = [
-        subprocess.run(
-            lite(photo_folder, tmp_path / str(devices), batch=8, steps=3),
-            env=environment(cache, devices),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        ).stderr
+        run(lite(photo_folder, tmp_path / str(devices), batch=8, steps=3), cache, devices).stderr
         for devices in (1, 8)
     ]
     assert "8 devices of 1 processes" in logs[1]
@@ -198,23 +177,17 @@ def test_eight_devices_give_the_numbers_of_one(
 def test_a_loss_that_is_not_finite_stops_and_spoils_nothing(
     photo_folder: Path, tmp_path: Path, cache: Path
 ) -> None:
-    run = tmp_path / "run"
+    workdir = tmp_path / "run"
     for changes, code in (
         ({"steps": 2}, 0),
         ({"steps": 6, "learning_rate": 1e30, "clip_norm": 1e30}, 1),
     ):
-        done = subprocess.run(
-            lite(photo_folder, run, **{"warmup_steps": 0, **changes}),
-            env=environment(cache),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        arguments = lite(photo_folder, workdir, **{"warmup_steps": 0, **changes})
+        done = run(arguments, cache)
         assert done.returncode == code, done.stderr
     assert "the loss is nan" in done.stderr
-    assert [p.name for p in (run / "checkpoints").iterdir() if p.is_dir()] == ["2"]
-    assert jaxcolor.load(run / "weights.safetensors")
+    assert [p.name for p in (workdir / "checkpoints").iterdir() if p.is_dir()] == ["2"]
+    assert jaxcolor.load(workdir / "weights.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -227,14 +200,10 @@ def test_a_loss_that_is_not_finite_stops_and_spoils_nothing(
         ({"colour": 1}, "colour"),
     ],
 )
-def test_mistakes_are_named(photo_folder: Path, tmp_path: Path, changes, words: str) -> None:
-    result = subprocess.run(
-        lite(photo_folder, tmp_path / "run", **changes),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def test_mistakes_are_named(
+    photo_folder: Path, tmp_path: Path, cache: Path, changes, words: str
+) -> None:
+    result = run(lite(photo_folder, tmp_path / "run", **changes), cache)
     assert result.returncode != 0
     assert words in result.stderr
     assert not (tmp_path / "run").exists()
@@ -258,7 +227,7 @@ def recipe() -> ConfigDict:
 
 def test_lab_is_that_of_scikit_image() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
-    lightness, ab = step.to_network(jnp.asarray(rgb))
+    lightness, ab = step.to_network(jnp.asarray(rgb), 8)
     lab = skimage.color.rgb2lab(rgb)
     np.testing.assert_allclose(lightness[..., 0], lab[..., 0] / 50 - 1, atol=1e-4)
     np.testing.assert_allclose(ab, lab[..., 1:] / 110, atol=1e-4)
@@ -272,9 +241,9 @@ def test_a_step_moves_all_but_the_backbone(params) -> None:
     )
     rgb = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     state = step.init_state(trainable, recipe())
-    run = jax.jit(step.train_step, static_argnames=("network", "config"))
+    advance = jax.jit(step.train_step, static_argnames=("network", "config"))
     for _ in range(2):  # the first step of a warm-up has the rate zero
-        state, metrics = run(
+        state, metrics = advance(
             state,
             backbone,
             {"rgb": jnp.asarray(rgb)},

@@ -1,7 +1,7 @@
 """The whole network: lightness in, chroma out.
 
 Whatever stands inside, a colorizer takes L / 50 - 1 of (B, H, W, 1) and gives ab / 110 of
-(B, H, W, 2). `colorize`, training, evaluation and weights know only that.
+(B, size, size, 2). `colorize`, training, evaluation and weights know only that.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ class Config:
 
     Attributes:
       backbone: whose 1000 logits are fused; a key of `BACKBONES`.
-      size: the square that a photo's lightness is brought to before the network, in pixels; a
-        multiple of 8.
+      size: the square that encoder and decoder work on, in pixels; a multiple of 8.
     """
 
     backbone: str = "efficientnet_lite0"
@@ -48,6 +47,11 @@ class Config:
             raise ValueError(f"backbone: {self.backbone!r} is not known (known: {known})")
         if self.size < STRIDE or self.size % STRIDE:
             raise ValueError(f"size: {self.size} is not a positive multiple of {STRIDE}")
+
+    @property
+    def input_size(self) -> int:
+        """The square that a photo's lightness is best brought to: neither part enlarges it."""
+        return max(self.size, int(BACKBONES[self.backbone].input_size))
 
     def to_json(self) -> dict[str, Any]:
         """The config as plain values."""
@@ -92,9 +96,9 @@ class Colorizer(nn.Module):
         self.fusion = Fusion()
         self.decoder = Decoder()
 
-    def __call__(self, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b h w 2"]:
-        """L / 50 - 1 -> ab / 110 in [-1, 1]; H and W are multiples of 8."""
-        return self.chroma(lightness, self.logits(lightness))
+    def __call__(self, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b s s 2"]:
+        """L / 50 - 1 of any size -> ab / 110 in [-1, 1] at the config's size."""
+        return self.chroma(resize(lightness, self.config.size), self.logits(lightness))
 
     def chroma(
         self, lightness: Float[Array, "b h w 1"], logits: Float[Array, "b 1000"]
@@ -109,16 +113,22 @@ class Colorizer(nn.Module):
 
     def logits(self, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b 1000"]:
         """The backbone's answer, before the softmax, to the grey picture at its own size."""
-        side = self.backbone.input_size
-        grey = color.lightness_to_grey(color.network_to_lightness(lightness))  # sRGB in [0, 1]
-        grey = jax.image.resize(grey, (grey.shape[0], side, side, 1), "linear")
+        seen = resize(lightness, self.backbone.input_size)
+        grey = color.lightness_to_grey(color.network_to_lightness(seen))  # sRGB in [0, 1]
         rgb = jnp.broadcast_to(grey, (*grey.shape[:-1], 3))
         return self.backbone(self.backbone.preprocess(rgb))
 
 
+def resize(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b s s c"]:
+    """Linear; averages when it makes smaller, and gives `x` itself at its own size."""
+    if x.shape[1:3] == (size, size):
+        return x
+    return jax.image.resize(x, (x.shape[0], size, size, x.shape[-1]), "linear")
+
+
 def forward(
     config: Config, variables: Any, lightness: Float[Array, "b h w 1"]
-) -> Float[Array, "b h w 2"]:
+) -> Float[Array, "b s s 2"]:
     """The network that `config` means, with these variables: L / 50 - 1 -> ab / 110."""
     return cast(Array, Colorizer(config).apply(variables, lightness))
 

@@ -8,8 +8,13 @@ broadcast: the volume of 256 + 1000 channels never exists, and about 80 % of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+from jax.nn.initializers import Initializer, variance_scaling
 from jaxtyping import Array, Float
 
 
@@ -26,6 +31,27 @@ class Fusion(nn.Module):
         return nn.relu(_TiledDense(self.filters, name="F1")(features, vector))
 
 
+def _balanced(depth: int) -> Initializer:
+    """He's initializer for the features; a sixteenth of its variance for the vector.
+
+    Logits are some five times larger than features. Under one scale the vector would drown the
+    features, and an early network would learn one tint for the whole picture.
+    """
+
+    def init(
+        key: Array, shape: Sequence[int], dtype: Any = jnp.float32, out_sharding: Any = None
+    ) -> Array:
+        del out_sharding  # part of the protocol; parameters are placed after they are made
+        *window, inputs, filters = shape
+        one, other = jax.random.split(key)
+        local = variance_scaling(2, "fan_in", "normal")(one, (*window, depth, filters), dtype)
+        vector = (*window, inputs - depth, filters)
+        everywhere = variance_scaling(2 / 16, "fan_in", "normal")(other, vector, dtype)
+        return jnp.concatenate([local, everywhere], axis=-2)
+
+    return init
+
+
 class _TiledDense(nn.Module):
     """A 1x1 convolution of [features, tiled vector], without the tiling."""
 
@@ -35,7 +61,7 @@ class _TiledDense(nn.Module):
     def __call__(self, features: Array, vector: Array) -> Array:
         depth = features.shape[-1]
         inputs = depth + vector.shape[-1]
-        kernel = self.param("kernel", nn.initializers.he_normal(), (1, 1, inputs, self.filters))
+        kernel = self.param("kernel", _balanced(depth), (1, 1, inputs, self.filters))
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))
         local = features @ kernel[0, 0, :depth]  # (B, h, w, F)
         everywhere = vector @ kernel[0, 0, depth:] + bias  # (B, F)

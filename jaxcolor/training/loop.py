@@ -142,7 +142,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
 def _first_parameters(config: ConfigDict, network: Config, backbone: Any) -> Any:
     """What is trained, before the first step: random, or that of `config.start_from`."""
     model = Colorizer(network)
-    lightness = jnp.zeros((1, config.crop, config.crop, 1))
+    lightness = jnp.zeros((1, network.size, network.size, 1))
     expected = split_backbone(jax.eval_shape(model.init, jax.random.key(0), lightness))
     if not _same_shapes(backbone, expected[1]):
         raise ValueError(

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
 from jaxcolor import color
-from jaxcolor.models.colorizer import Config, forward, join_backbone
+from jaxcolor.models.colorizer import Config, forward, join_backbone, resize
 from jaxcolor.training.losses import squared_error
 
 
@@ -94,7 +94,7 @@ def train_step(
     Returns:
       The state after, and {"loss", "gradient_norm"}.
     """
-    lightness, truth = to_network(batch["rgb"])
+    lightness, truth = to_network(batch["rgb"], network.size)
 
     def loss_of(trainable: Any) -> Array:
         predicted = forward(network, join_backbone(trainable, backbone), lightness)
@@ -106,7 +106,7 @@ def train_step(
     # Early on the average follows faster, or it would remember the random start for long.
     keep = jnp.minimum(config.ema, (1 + state.step) / (10 + state.step))
     ema = optax.incremental_update(trainable, state.ema, 1 - keep)
-    metrics = {"loss": loss, "gradient_norm": optax.global_norm(gradient)}
+    metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
     return TrainState(state.step + 1, trainable, ema, opt_state), metrics
 
 
@@ -114,7 +114,7 @@ def validation_step(
     trainable: Any, backbone: Any, batch: dict[str, Array], *, network: Config
 ) -> dict[str, Array]:
     """Sums over the batch's real pictures: the loss, that of the grey picture, and their number."""
-    lightness, truth = to_network(batch["rgb"])
+    lightness, truth = to_network(batch["rgb"], network.size)
     predicted = forward(network, join_backbone(trainable, backbone), lightness)
     mask = batch["mask"]
     return {
@@ -125,8 +125,9 @@ def validation_step(
 
 
 def to_network(
-    rgb: UInt8[Array, "b h w 3"],
-) -> tuple[Float[Array, "b h w 1"], Float[Array, "b h w 2"]]:
-    """uint8 RGB -> the network's input L / 50 - 1, and the truth ab / 110."""
+    rgb: UInt8[Array, "b h w 3"], size: int
+) -> tuple[Float[Array, "b h w 1"], Float[Array, "b s s 2"]]:
+    """uint8 RGB -> the network's input L / 50 - 1, and the truth ab / 110 at the network's size."""
     lab = color.rgb_to_lab(rgb.astype(jnp.float32) / 255)
-    return color.lightness_to_network(lab[..., :1]), color.ab_to_network(lab[..., 1:])
+    truth = resize(color.ab_to_network(lab[..., 1:]), size)
+    return color.lightness_to_network(lab[..., :1]), truth
