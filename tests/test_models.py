@@ -149,5 +149,19 @@ def test_a_wrong_config_is_named(values: dict[str, Any], named: str) -> None:
 
 
 def test_sizes_that_are_no_multiple_of_eight_are_refused() -> None:
+    model = Colorizer(Config())
+    lightness, logits = jnp.zeros((1, 60, 64, 1)), jnp.zeros((1, 1000))
     with pytest.raises(ValueError, match="multiples of 8"):
-        shapes(Colorizer(Config()), (1, 60, 64, 1))
+        model.init(jax.random.key(0), lightness, logits, method=model.chroma)
+
+
+def test_encoder_and_backbone_see_the_photo_each_at_its_own_size() -> None:
+    config = Config(size=64)
+    assert config.input_size == 224
+    assert Config(size=256).input_size == 256
+    model = Colorizer(config)
+    for side in (64, 224, 100):
+        out = jax.eval_shape(
+            model.init_with_output, jax.random.key(0), jnp.zeros((2, side, side, 1))
+        )[0]
+        assert out.shape == (2, 64, 64, 2)
