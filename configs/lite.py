@@ -7,7 +7,7 @@ python scripts/train.py --config=configs/lite.py --workdir=runs/lite64 \
 python scripts/train.py --config=configs/lite.py --workdir=runs/lite128 \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val \
     --config.start_from=runs/lite64/weights.safetensors --config.network.size=128 \
-    --config.crop=160 --config.learning_rate=3e-4 --config.steps=700
+    --config.crop=160 --config.learning_rate=3e-4 --config.steps=780
 """
 
 from ml_collections import ConfigDict

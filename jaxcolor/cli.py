@@ -61,8 +61,8 @@ def models() -> None:
     from jaxcolor import weights
 
     for name in weights.available_models():
-        params = weights.load(name)
-        click.echo(f"{name}\t{params.config.backbone}\tsize {params.config.size}")
+        config = weights.describe(name)
+        click.echo(f"{name}\t{config.backbone}\t{config.size}x{config.size}")
 
 
 def _targets(photos: Sequence[Path], output: str | None) -> list[Path]:

@@ -62,11 +62,21 @@ def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
     """
     path = _find(_DEFAULT if name_or_path is None else name_or_path, available_models())
     variables, header = _read_kind(path, "colorizer")
-    config = Config.from_json(header["config"])
+    config = _config(path, header)
     if checksum := header.get("backbone_sha256"):
         backbone = _read_left_out(path, config.backbone, checksum)
         variables = join_backbone(variables["params"], backbone)
     return Params(config, jax.tree.map(jnp.asarray, variables))
+
+
+def describe(name_or_path: str | os.PathLike[str]) -> Config:
+    """A colorizer's config, without reading its arrays.
+
+    Raises:
+      FileNotFoundError, ValueError: as `load`.
+    """
+    path = _find(name_or_path, available_models())
+    return _config(path, _header(path))
 
 
 def load_backbone(name_or_path: str | os.PathLike[str]) -> Variables:
@@ -166,6 +176,13 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """Checksum of a weights file, as it stands in model cards and `jaxcolor models`."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _config(path: Path, header: Mapping[str, Any]) -> Config:
+    try:
+        return Config.from_json(header["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _read_kind(path: Path, kind: str) -> tuple[Variables, dict[str, Any]]:

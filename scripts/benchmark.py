@@ -2,6 +2,7 @@
 
 python scripts/benchmark.py compile     # lowering and compiling, without and with the cache
 python scripts/benchmark.py step        # one train step on each backbone
+python scripts/benchmark.py port        # porting Inception-ResNet-v2: time and peak memory
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import functools
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -103,6 +106,53 @@ def step(batch: int) -> None:
             work = functools.partial(run, state, backbone, photos, network=network, config=recipe)
             seconds = _median(work)
             click.echo(f"{name} {side}x{side}, batch {batch}: {seconds / batch:.3f} s a photo")
+
+
+@main.command()
+@click.option(
+    "--source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Keras's .h5 file.  [default: one of the same layout, with random weights]",
+)
+def port(source: Path | None) -> None:
+    """Time and peak memory of porting Inception-ResNet-v2, as a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        if source is None:
+            source = Path(folder, "random.h5")
+            _write_random_keras_file(source)
+        script = Path(__file__).with_name("port_weights.py")
+        out = Path(folder, "ported.safetensors")
+        command = [sys.executable, str(script), "inception_resnet_v2"]
+        start = time.perf_counter()
+        subprocess.run(
+            [*command, "--source", str(source), "--out", str(out)], capture_output=True, check=True
+        )
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+        click.echo(f"{source.stat().st_size / 1e6:.0f} MB: {seconds:.1f} s, peak {peak:.2f} GB")
+
+
+def _write_random_keras_file(path: Path) -> None:
+    """The legacy layout, from our own table of the order: for speed, not for proof."""
+    import h5py
+    import numpy as np
+    from flax.traverse_util import flatten_dict
+
+    from jaxcolor.porting.inception_resnet_v2 import declared_variables, keras_order
+
+    shapes = {name: leaf.shape for name, leaf in flatten_dict(declared_variables()).items()}
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        names = []
+        for number, slot in enumerate(keras_order()):
+            names.append(f"layer_{number}")
+            group = file.create_group(names[-1])
+            group.attrs["weight_names"] = [leaf for _, leaf in slot.leaves]
+            for collection, leaf in slot.leaves:
+                shape = shapes[(collection, *slot.module, leaf)]
+                shape = shape if slot.block is None else shape[1:]
+                group[leaf] = rng.random(shape, np.float32)
+        file.attrs["layer_names"] = names
 
 
 def _median(work: Callable[[], Any]) -> float:

@@ -58,7 +58,7 @@ def loaded_after(code: str) -> set[str]:
 def test_importing_is_light() -> None:
     loaded = loaded_after("import jaxcolor; jaxcolor.load; jaxcolor.colorize")
     assert "jax" in loaded
-    assert not loaded & {"tensorflow", "keras", "ml_collections", "h5py", "torch"}
+    assert not loaded & {"tensorflow", "keras", "optax", "orbax", "ml_collections", "h5py", "torch"}
     loaded = loaded_after("import jaxcolor")
     assert not loaded & {"tensorflow", "optax", "orbax", "jax", "flax"}
 

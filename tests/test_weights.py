@@ -31,7 +31,7 @@ def test_round_trip(tmp_path: Path) -> None:
     params = Params(Config(size=64), variables())
     weights.save_params(tmp_path / "w.safetensors", params, step=7)
     loaded = jaxcolor.load(tmp_path / "w.safetensors")
-    assert loaded.config == params.config
+    assert loaded.config == params.config == weights.describe(tmp_path / "w.safetensors")
     jax.tree.map(np.testing.assert_array_equal, loaded.variables, params.variables)
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(loaded))
     with safetensors.safe_open(tmp_path / "w.safetensors", "np") as file:
@@ -88,7 +88,7 @@ def test_what_is_no_weights_file_is_refused(tmp_path: Path) -> None:
 def test_a_newer_config_is_named(tmp_path: Path) -> None:
     header = {"kind": "colorizer", "config": {**Config().to_json(), "hue": 1}}
     weights.save(tmp_path / "w", variables(), header)
-    with pytest.raises(ValueError, match="hue"):
+    with pytest.raises(ValueError, match="w: config: hue"):
         jaxcolor.load(tmp_path / "w")
 
 
