@@ -8,6 +8,10 @@ python scripts/train.py --config=configs/lite.py --workdir=runs/lite128 \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val \
     --config.start_from=runs/lite64/weights.safetensors --config.network.size=128 \
     --config.crop=160 --config.learning_rate=3e-4 --config.steps=780
+
+On two CPU cores: 36 and 26 minutes. Validation loss 0.0181 (grey 0.0273) after the first run, at
+64x64; 0.0191 (grey 0.0279) after the second, at 128x128. PSNR on the 320 photos to validate, by
+`scripts/evaluate.py`: 22.52 dB, grey 21.30 dB.
 """
 
 from ml_collections import ConfigDict
