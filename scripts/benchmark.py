@@ -92,8 +92,8 @@ def step(batch: int) -> None:
         }
     )
     for name in BACKBONES:
-        network = Config(backbone=name)
         for side in (128, 224):
+            network = Config(backbone=name, size=side)
             rgb = jax.random.bits(jax.random.key(0), (batch, side, side, 3), "uint8")
             shape = jax.ShapeDtypeStruct((1, side, side, 1), "float32")
             declared = jax.eval_shape(Colorizer(network).init, jax.random.key(0), shape)
