@@ -16,19 +16,34 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
 
     # What is trained: the fields of jaxcolor.models.Config.
-    config.network = ConfigDict({"backbone": "inception_resnet_v2", "size": 224})
+    config.network = ConfigDict(
+        {
+            "network": "fusion",
+            "backbone": "inception_resnet_v2",
+            "head": "regression",
+            "size": 224,
+        }
+    )
     config.backbone_weights = "inception_resnet_v2"  # in the cache, or a ported file
+    config.tuned_from = ""  # the first part of the backbone that is trained too; none: frozen
+    config.backbone_rate = 0.1  # of the learning rate, for those parts
     config.export_backbone = False  # 223 MB: the weights name it by its checksum
     config.start_from = ""  # a colorizer's weights to go on from, instead of random ones
 
-    # Photos: folder:PATH. Whole ones, brought to 224x224; the backbone sees the grey at 299x299.
+    # Photos: folder:PATH, tfds:NAME[:SPLIT] or made:COUNT. Whole ones, brought to 224x224; the
+    # backbone sees the grey at 299x299.
     config.photos = "folder:photos/train"
     config.validation_photos = "folder:photos/val"
     config.crop = 299  # pixels
     config.min_crop_area = 1.0  # of the photo's
+    config.aging = 0.0  # share of the photos that are shown as an old photo would be
     config.batch = 100
+    config.accumulate = 1  # pieces that a device's part of a batch is worked on in
 
     # Adam with a constant rate, as it stands in the paper: no decay, no clipping, no average.
+    config.loss = "squared_error"
+    config.huber_delta = 0.1  # of the loss "huber", in ab / 110
+    config.compute_dtype = "float32"  # or "bfloat16", with parameters in float32 all the same
     config.steps = 14000
     config.schedule = "constant"
     config.learning_rate = 1e-3
@@ -43,4 +58,5 @@ def get_config() -> ConfigDict:
     config.validate_every = 500
     config.checkpoint_every = 100
     config.keep_checkpoints = 2
+    config.pictures = 8  # of the validation photos, shown at every validation
     return config

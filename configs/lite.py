@@ -22,19 +22,33 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
 
     # What is trained: the fields of jaxcolor.models.Config.
-    config.network = ConfigDict({"backbone": "efficientnet_lite0", "size": 64})
+    config.network = ConfigDict(
+        {
+            "network": "fusion",
+            "backbone": "efficientnet_lite0",
+            "head": "regression",
+            "size": 64,
+        }
+    )
     config.backbone_weights = "efficientnet_lite0"  # a shipped name, or a ported file
+    config.tuned_from = ""  # the first part of the backbone that is trained too; none: frozen
+    config.backbone_rate = 0.1  # of the learning rate, for those parts
     config.export_backbone = True  # into weights.safetensors: 9 MB
     config.start_from = ""  # a colorizer's weights to go on from, instead of random ones
 
-    # Photos: folder:PATH.
+    # Photos: folder:PATH, tfds:NAME[:SPLIT] or made:COUNT.
     config.photos = "folder:photos/train"
     config.validation_photos = "folder:photos/val"
     config.crop = 128  # pixels; the backbone sees all of them, encoder and decoder network.size
     config.min_crop_area = 0.3  # of the photo's
+    config.aging = 0.0  # share of the photos that are shown as an old photo would be
     config.batch = 16
+    config.accumulate = 1  # pieces that a device's part of a batch is worked on in
 
     # AdamW, a warm-up, a cosine down to zero.
+    config.loss = "squared_error"
+    config.huber_delta = 0.1  # of the loss "huber", in ab / 110
+    config.compute_dtype = "float32"  # or "bfloat16", with parameters in float32 all the same
     config.steps = 3200
     config.schedule = "cosine"
     config.learning_rate = 1e-3
@@ -49,4 +63,5 @@ def get_config() -> ConfigDict:
     config.validate_every = 400
     config.checkpoint_every = 100
     config.keep_checkpoints = 2
+    config.pictures = 8  # of the validation photos, shown at every validation
     return config

@@ -1,21 +1,60 @@
-"""How good a colorizer is on a folder of colour photos, beside doing nothing at all."""
+"""How good a colorizer is on colour photos, beside doing nothing at all.
+
+The protocol and what each figure means stand in docs/evaluation.md. Photos stream through: what is
+kept of them are sums.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageOps
 
-from jaxcolor import color, image_io
-from jaxcolor.metrics import psnr
+from jaxcolor import color, image_io, metrics
+from jaxcolor.metrics import Picture, RawAccuracy
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import colorize
+from jaxcolor.predict import colorize_batch
 
-SIZE = 256  # pixels: pictures are compared at the usual size of published figures
+PROTOCOL = 1  # another number whenever the same pictures would get other figures
+SIZE = 256  # pixels: the usual size of published figures
+LEAST_CHROMA = 4.0  # of Lab's ab, on average: below it there is nothing to colour in a photo
+
+_AVERAGED = ("psnr", "ssim", "ciede2000", "colourfulness")  # over photos; accuracy over pixels
+_MEASURED = ("prediction", "grey")
+
+Item = TypeVar("Item")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A photo's central square, what the colorizer saw of it, and what it made of that.
+
+    Attributes:
+      photo: the file.
+      truth, grey, prediction: uint8 RGB (256, 256, 3).
+    """
+
+    photo: Path
+    truth: Picture
+    grey: Picture
+    prediction: Picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """One picture against the truth; `jaxcolor.metrics` says what the figures are."""
+
+    psnr: float
+    ssim: float
+    ciede2000: float
+    colourfulness: float
+    accuracy: RawAccuracy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,35 +62,183 @@ class Score:
     """One photo's figures.
 
     Attributes:
-      photo: its file.
-      psnr: of the colorized picture against the photo, dB.
-      grey_psnr: of the grey picture, the baseline, dB.
+      photo: the file.
+      chroma: the truth's mean CIE chroma.
+      colourfulness: the truth's.
+      prediction: figures of the colorized picture.
+      grey: those of the grey picture, the baseline.
     """
 
     photo: Path
-    psnr: float
-    grey_psnr: float
+    chroma: float
+    colourfulness: float
+    prediction: Figures
+    grey: Figures
+
+    @property
+    def counts(self) -> bool:
+        """Whether there was something to colour; only then the photo enters the means."""
+        return self.chroma >= LEAST_CHROMA
+
+    @property
+    def gain(self) -> float:
+        """PSNR above that of the grey picture, dB."""
+        return self.prediction.psnr - self.grey.psnr
 
 
-def evaluate(params: Params, photos: Iterable[Path]) -> Iterator[Score]:
-    """Colorizes each photo's grey copy, through the same `colorize` that users call.
+def evaluate(
+    params: Params, photos: Iterable[Path], *, batch_size: int = 8, **options: Any
+) -> Iterator[Score | image_io.PhotoError]:
+    """Measures a colorizer photo by photo; `Summary` takes the means.
+
+    Args:
+      params: from `jaxcolor.load`.
+      photos: files, in any order.
+      batch_size: photos in one pass of the network.
+      options: what else `colorize_batch` shall be told.
+
+    Yields:
+      A score for each photo, or the error of one that cannot be read.
+    """
+    for trial in colorized(params, photos, batch_size=batch_size, **options):
+        yield score(trial) if isinstance(trial, Trial) else trial
+
+
+def colorized(
+    params: Params, photos: Iterable[Path], *, batch_size: int = 8, **options: Any
+) -> Iterator[Trial | image_io.PhotoError]:
+    """The pictures that `evaluate` compares: grey copies through the `colorize_batch` of users."""
+    squares: list[tuple[Path, Picture]] = []
+    for photo in photos:
+        try:
+            squares.append((photo, central_square(read_rgb(photo))))
+        except image_io.PhotoError as error:
+            yield error
+        if len(squares) == batch_size:
+            yield from _colorized_group(params, squares, batch_size, options)
+            squares = []
+    if squares:
+        yield from _colorized_group(params, squares, batch_size, options)
+
+
+def _colorized_group(
+    params: Params,
+    squares: Sequence[tuple[Path, Picture]],
+    batch_size: int,
+    options: Mapping[str, Any],
+) -> Iterator[Trial]:
+    greys = [grey_of(square) for _, square in squares]
+    predictions = colorize_batch(params, greys, batch_size=batch_size, **options)
+    for (photo, truth), grey, prediction in zip(squares, greys, predictions, strict=True):
+        yield Trial(photo, truth, grey, prediction)
+
+
+def score(trial: Trial) -> Score:
+    """The figures of one photo's pictures."""
+    truth = metrics.picture_to_lab(trial.truth)
+
+    def against_truth(picture: Picture) -> Figures:
+        lab = metrics.picture_to_lab(picture)
+        return Figures(
+            psnr=metrics.psnr(picture, trial.truth),
+            ssim=metrics.ssim(picture, trial.truth),
+            ciede2000=metrics.mean_ciede2000(lab, truth),
+            colourfulness=metrics.colourfulness(picture),
+            accuracy=metrics.raw_accuracy(lab, truth),
+        )
+
+    return Score(
+        photo=trial.photo,
+        chroma=metrics.mean_chroma(truth),
+        colourfulness=metrics.colourfulness(trial.truth),
+        prediction=against_truth(trial.prediction),
+        grey=against_truth(trial.grey),
+    )
+
+
+class Summary:
+    """Means over photos, in memory that does not grow with them.
+
+    Attributes:
+      counted: photos in the means.
+      nothing_to_colour: photos left out of them, as good as grey themselves.
+    """
+
+    def __init__(self) -> None:
+        self.counted = 0
+        self.nothing_to_colour = 0
+        self._truth = np.zeros(2)  # sums of chroma and colourfulness
+        self._sums = {kind: np.zeros(len(_AVERAGED)) for kind in _MEASURED}
+        self._accuracy = {kind: RawAccuracy() for kind in _MEASURED}
+
+    def add(self, score: Score) -> None:
+        """Takes one more photo in."""
+        if not score.counts:
+            self.nothing_to_colour += 1
+            return
+        self.counted += 1
+        self._truth += score.chroma, score.colourfulness
+        for kind in _MEASURED:
+            figures: Figures = getattr(score, kind)
+            self._sums[kind] += [getattr(figures, name) for name in _AVERAGED]
+            self._accuracy[kind] += figures.accuracy
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """The figures of the protocol, by kind of picture: prediction, grey, truth; and the gain.
+
+        Raises:
+          ValueError: no photo counted.
+        """
+        if not self.counted:
+            raise ValueError("no photo with anything to colour")
+        chroma, colourfulness = (self._truth / self.counted).tolist()
+        means: dict[str, dict[str, float]] = {}
+        for kind in _MEASURED:
+            figures = dict(zip(_AVERAGED, (self._sums[kind] / self.counted).tolist(), strict=True))
+            figures["dcf"] = abs(figures["colourfulness"] - colourfulness)
+            figures["auc"] = self._accuracy[kind].plain
+            figures["auc_rebalanced"] = self._accuracy[kind].rebalanced()
+            means[kind] = figures
+        ours, grey = (means[kind] for kind in _MEASURED)
+        means["truth"] = {"chroma": chroma, "colourfulness": colourfulness}
+        means["gain"] = {
+            **{name: ours[name] - grey[name] for name in ("psnr", "ssim", "auc", "auc_rebalanced")},
+            "ciede2000_percent": 100 * (1 - ours["ciede2000"] / grey["ciede2000"]),
+            "colourfulness_percent": 100 * ours["colourfulness"] / colourfulness,
+        }
+        return means
+
+
+def best_median_worst(ranked: Iterable[tuple[float, Item]], each: int) -> list[tuple[str, Item]]:
+    """Labels `each` of the highest, the middle and the lowest; fewer where there are too few."""
+    items = [item for _, item in sorted(ranked, key=operator.itemgetter(0), reverse=True)]
+    each = max(1, min(each, len(items) // 3))
+    middle = (len(items) - each) // 2
+    starts = {"best": 0, "median": middle, "worst": len(items) - each}
+    return [
+        (label, item) for label, start in starts.items() for item in items[start : start + each]
+    ]
+
+
+def read_rgb(photo: Path) -> Image.Image:
+    """A photo as people see it, 8 bits a channel, without its transparency.
 
     Raises:
-      PhotoError: a photo that cannot be read; names it.
+      PhotoError: it cannot be read; names it.
     """
-    for photo in photos:
-        truth = central_square(image_io.read(photo))
-        grey = grey_of(truth)
-        yield Score(photo, psnr(colorize(params, grey), truth), psnr(grey, truth))
+    image = image_io.read(photo)
+    try:
+        return image.convert("RGB")
+    except ValueError as error:
+        raise image_io.PhotoError(f"{photo}: {error}") from None
 
 
-def central_square(image: Image.Image) -> np.ndarray:
-    """The photo's central square at 256x256: uint8 (256, 256, 3)."""
-    fitted = ImageOps.fit(image.convert("RGB"), (SIZE, SIZE), Image.Resampling.LANCZOS)
-    return np.asarray(fitted)
+def central_square(image: Image.Image) -> Picture:
+    """The picture's largest central square at 256x256."""
+    return np.asarray(ImageOps.fit(image, (SIZE, SIZE), Image.Resampling.LANCZOS))
 
 
-def grey_of(rgb: np.ndarray) -> np.ndarray:
-    """uint8 RGB (H, W, 3) -> the grey of the same L, as three equal channels."""
+def grey_of(rgb: Picture) -> Picture:
+    """The grey of the same L at every pixel, as three equal channels."""
     grey = color.lightness_to_grey(color.rgb_to_lightness(jnp.asarray(rgb, jnp.float32) / 255))
     return np.repeat(np.rint(np.asarray(grey) * 255).astype(np.uint8)[..., None], 3, axis=-1)

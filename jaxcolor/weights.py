@@ -24,13 +24,8 @@ from flax import traverse_util
 
 from jaxcolor.atomic import open_whole
 from jaxcolor.fetch import cache_dir
-from jaxcolor.models.colorizer import (
-    BACKBONES,
-    Config,
-    Params,
-    join_backbone,
-    split_backbone,
-)
+from jaxcolor.models.backbones import BACKBONES
+from jaxcolor.models.colorizer import Config, Params, join_trained, split_trained
 
 _SHIPPED = Path(__file__).with_suffix("")  # jaxcolor/weights/, the files inside the package
 _DEFAULT = "lite"
@@ -60,12 +55,12 @@ def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
         backbone, and that is not in the cache.
       ValueError: the file is not a colorizer's weights, or the backbone in the cache is another.
     """
-    path = _find(_DEFAULT if name_or_path is None else name_or_path, available_models())
+    path = locate(name_or_path)
     variables, header = _read_kind(path, "colorizer")
     config = _config(path, header)
     if checksum := header.get("backbone_sha256"):
         backbone = _read_left_out(path, config.backbone, checksum)
-        variables = join_backbone(variables["params"], backbone)
+        variables = join_trained(variables["params"], with_backbone(backbone))
     return Params(config, jax.tree.map(jnp.asarray, variables))
 
 
@@ -75,8 +70,8 @@ def describe(name_or_path: str | os.PathLike[str]) -> Config:
     Raises:
       FileNotFoundError, ValueError: as `load`.
     """
-    path = _find(name_or_path, available_models())
-    return _config(path, _header(path))
+    path = locate(name_or_path)
+    return _config(path, read_header(path))
 
 
 def load_backbone(name_or_path: str | os.PathLike[str]) -> Variables:
@@ -91,6 +86,11 @@ def load_backbone(name_or_path: str | os.PathLike[str]) -> Variables:
       ValueError: the file is not a backbone's weights.
     """
     return _read_kind(_find_backbone(name_or_path), "backbone")[0]
+
+
+def with_backbone(backbone: Mapping[str, Any]) -> Variables:
+    """A backbone's own variables -> the same, where a colorizer has them."""
+    return {collection: {"backbone": values} for collection, values in backbone.items()}
 
 
 def backbone_cache(name: str) -> Path:
@@ -122,7 +122,7 @@ def save_params(
     config = {"kind": "colorizer", "config": params.config.to_json(), **header}
     if backbone_sha256 is not None:
         config["backbone_sha256"] = backbone_sha256
-        variables = {"params": split_backbone(variables)[0]}
+        variables = {"params": split_trained(variables)[0]}
     save(path, variables, config)
 
 
@@ -166,7 +166,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Variables, dict[str, Any]]:
       ValueError: not a safetensors file, or not one of jaxcolor's.
     """
     path = Path(path)
-    header = _header(path)
+    header = read_header(path)
     with safetensors.safe_open(path, framework="np") as file:
         flat = {name: np.asarray(file.get_tensor(name), np.float32) for name in file.keys()}  # noqa: SIM118 (not a dict)
     return traverse_util.unflatten_dict(flat, sep="/"), header
@@ -222,6 +222,15 @@ def _find_backbone(name_or_path: str | os.PathLike[str]) -> Path:
     return _find(name_or_path, tuple(BACKBONES))
 
 
+def locate(name_or_path: str | os.PathLike[str] | None = None) -> Path:
+    """The file that `load` would read.
+
+    Raises:
+      FileNotFoundError: there is neither such a name nor such a file.
+    """
+    return _find(_DEFAULT if name_or_path is None else name_or_path, available_models())
+
+
 def _find(name_or_path: str | os.PathLike[str], names: tuple[str, ...]) -> Path:
     if str(name_or_path) in names:
         return _SHIPPED / f"{name_or_path}.safetensors"
@@ -235,10 +244,16 @@ def _find(name_or_path: str | os.PathLike[str], names: tuple[str, ...]) -> Path:
 
 
 def _kind(path: Path) -> str:
-    return str(_header(path).get("kind"))
+    return str(read_header(path).get("kind"))
 
 
-def _header(path: Path) -> dict[str, Any]:
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a file tells of itself, without reading its arrays.
+
+    Raises:
+      FileNotFoundError, ValueError: as `read`.
+    """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     try:

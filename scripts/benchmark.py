@@ -1,8 +1,9 @@
 """Measures how fast things are on this machine: medians, never a single run.
 
 python scripts/benchmark.py compile     # lowering and compiling, without and with the cache
-python scripts/benchmark.py step        # one train step on each backbone
+python scripts/benchmark.py step        # one train step of each network
 python scripts/benchmark.py port        # porting Inception-ResNet-v2: time and peak memory
+python scripts/benchmark.py data        # the input alone, and how long a train step waits for it
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 import json
 import os
 import resource
+import runpy
 import statistics
 import subprocess
 import sys
@@ -72,40 +74,49 @@ def compile_backbones() -> None:
 @main.command()
 @click.option("--batch", default=8, show_default=True, help="Photos in a step.")
 def step(batch: int) -> None:
-    """One train step with random weights, for each backbone, at 128x128 and at 224x224."""
+    """One train step with made-up weights: both backbones and the pyramid, 128x128 and 224x224."""
+    import jax
+
+    from jaxcolor.models import Config, make_network
+    from jaxcolor.models.colorizer import split_trained
+
+    for name in ("lite", "base", "pyramid"):
+        for side in (128, 224):
+            recipe = _recipe(name)
+            recipe.network.size = recipe.crop = side
+            network = Config.from_json(recipe.network.to_dict())
+            shape = jax.ShapeDtypeStruct((1, side, side, 1), "float32")
+            declared = jax.eval_shape(make_network(network).init, jax.random.key(0), shape)
+            # Small values: speed does not depend on them, as long as nothing overflows.
+            variables = jax.tree.map(lambda leaf: jax.numpy.full(leaf.shape, 1e-3), declared)
+            state, fixed, advance, _ = _trainer(recipe, split_trained(variables))
+            photos = {"rgb": jax.random.bits(jax.random.key(0), (batch, side, side, 3), "uint8")}
+            seconds = _median(functools.partial(advance, state, fixed, photos))
+            click.echo(f"{name} {side}x{side}, batch {batch}: {seconds / batch:.3f} s a photo")
+
+
+def _recipe(name: str) -> Any:
+    path = Path(__file__).parents[1] / "configs" / f"{name}.py"
+    return runpy.run_path(str(path))["get_config"]()
+
+
+def _trainer(recipe: Any, variables: tuple[Any, Any], **options: Any) -> tuple[Any, ...]:
+    """State, what is fixed, the compiled step and the mesh, as the loop makes them."""
     import jax
     from ml_collections import FrozenConfigDict
 
-    from jaxcolor.models import BACKBONES, Colorizer, Config
-    from jaxcolor.models.colorizer import split_backbone
-    from jaxcolor.training.step import init_state, train_step
+    from jaxcolor.models import Config
+    from jaxcolor.training import sharding
+    from jaxcolor.training.step import Fixed, init_state, train_step
 
-    recipe = FrozenConfigDict(
-        {
-            "schedule": "constant",
-            "learning_rate": 1e-3,
-            "warmup_steps": 0,
-            "steps": 1,
-            "clip_norm": 1.0,
-            "weight_decay": 0.0,
-            "ema": 0.99,
-        }
+    mesh = sharding.make_mesh()
+    trainable, kept = variables
+    state, fixed = jax.device_put(
+        (init_state(trainable, recipe), Fixed(kept)), sharding.replicated(mesh)
     )
-    for name in BACKBONES:
-        for side in (128, 224):
-            network = Config(backbone=name, size=side)
-            rgb = jax.random.bits(jax.random.key(0), (batch, side, side, 3), "uint8")
-            shape = jax.ShapeDtypeStruct((1, side, side, 1), "float32")
-            declared = jax.eval_shape(Colorizer(network).init, jax.random.key(0), shape)
-            # Small values: speed does not depend on them, as long as nothing overflows.
-            variables = jax.tree.map(lambda leaf: jax.numpy.full(leaf.shape, 1e-3), declared)
-            trainable, backbone = split_backbone(variables)
-            state = init_state(trainable, recipe)
-            run = jax.jit(train_step, static_argnames=("network", "config"))
-            photos = {"rgb": rgb}
-            work = functools.partial(run, state, backbone, photos, network=network, config=recipe)
-            seconds = _median(work)
-            click.echo(f"{name} {side}x{side}, batch {batch}: {seconds / batch:.3f} s a photo")
+    network = Config.from_json(recipe.network.to_dict())
+    static = {"network": network, "config": FrozenConfigDict(recipe), "mesh": mesh}
+    return state, fixed, jax.jit(functools.partial(train_step, **static), **options), mesh
 
 
 @main.command()
@@ -130,6 +141,101 @@ def port(source: Path | None) -> None:
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         click.echo(f"{source.stat().st_size / 1e6:.0f} MB: {seconds:.1f} s, peak {peak:.2f} GB")
+
+
+@main.command()
+@click.option("--photos", help="A source, as in configs/.  [default: JPEGs made for this]")
+@click.option("--steps", default=20, show_default=True, help="Train steps to measure.")
+def data(photos: str | None, steps: int) -> None:
+    """Photos per second of the input, and the wait for it beside configs/lite.py at 128x128."""
+    with tempfile.TemporaryDirectory() as folder:
+        if photos is None:
+            _write_photos(Path(folder))
+            photos = f"folder:{folder}"
+        recipe = _lite_at_128(photos)
+        for aging in (0.0, 0.5):
+            rate = _input_rate(recipe, aging)
+            click.echo(f"the input alone, aging {aging}: {rate:.0f} photos/s")
+        waits, totals = _train(recipe, steps)
+    share = statistics.median(wait / total for wait, total in zip(waits, totals, strict=True))
+    click.echo(
+        f"beside {steps} train steps of {recipe.batch} photos: a step takes "
+        f"{statistics.median(totals):.3f} s, of which {1000 * statistics.median(waits):.1f} ms go "
+        f"into waiting: {share:.2%} (medians); of the whole time {sum(waits) / sum(totals):.2%}"
+    )
+
+
+def _lite_at_128(photos: str) -> Any:
+    recipe = _recipe("lite")
+    recipe.network.size = recipe.crop = 128
+    recipe.photos = photos
+    return recipe
+
+
+def _batches(recipe: Any, aging: float) -> Any:
+    from jaxcolor.training import data
+
+    return data.training_batches(
+        data.open_photos(recipe.photos),
+        size=recipe.crop,
+        batch=recipe.batch,
+        first_step=0,
+        seed=recipe.seed,
+        min_area=recipe.min_crop_area,
+        aging=aging,
+    )
+
+
+def _input_rate(recipe: Any, aging: float) -> float:
+    """Photos per second: the median over pieces of a run, each long enough to empty the buffers."""
+    batches = _batches(recipe, aging)
+    pieces, length = 2 * REPEATS, 20
+    next(batches)
+    times = []
+    for _ in range(pieces):
+        start = time.perf_counter()
+        for _ in range(length):
+            next(batches)
+        times.append(time.perf_counter() - start)
+    return float(length * recipe.batch / statistics.median(times))
+
+
+def _train(recipe: Any, steps: int) -> tuple[list[float], list[float]]:
+    """Seconds of each step that go into waiting for its batch, and seconds that it takes."""
+    import jax
+
+    from jaxcolor.models import Config
+    from jaxcolor.training import sharding, start
+
+    network = Config.from_json(recipe.network.to_dict())
+    variables = start.first_variables(recipe, network)
+    state, fixed, advance, mesh = _trainer(recipe, variables, donate_argnums=0)
+    batches = _batches(recipe, recipe.aging)
+    warm_up = 2  # the first compiles, and lets the input run ahead
+    waits, totals = [], []
+    for _ in range(warm_up + steps):
+        begin = time.perf_counter()
+        batch = dict(next(batches))
+        arrived = time.perf_counter()
+        batch.pop("photo")
+        state, metrics = advance(state, fixed, sharding.global_batch(mesh, batch))
+        jax.block_until_ready(metrics)
+        waits.append(arrived - begin)
+        totals.append(time.perf_counter() - begin)
+    return waits[warm_up:], totals[warm_up:]
+
+
+def _write_photos(folder: Path) -> None:
+    """JPEGs with the size and the detail of common data sets' photos."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for i in range(200):
+        coarse = Image.fromarray(rng.integers(0, 256, (16, 24, 3), np.uint8))
+        smooth = np.asarray(coarse.resize((384, 256), Image.Resampling.BICUBIC))
+        detail = np.clip(smooth + rng.normal(0, 8, smooth.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(detail).save(folder / f"{i:03}.jpg", quality=90)
 
 
 def _write_random_keras_file(path: Path) -> None:

@@ -5,12 +5,23 @@ python scripts/sheet.py examples/*.jpg -o docs/images/examples.jpg
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 GAP = 8  # pixels
+TEXT = 14  # pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Pictures of one size, and what is written above them."""
+
+    pictures: Sequence[Image.Image]
+    caption: str = ""
 
 
 @click.command()
@@ -21,30 +32,70 @@ GAP = 8  # pixels
 def main(photos: tuple[Path, ...], output: Path, weights: str | None, width: int) -> None:
     """Write one picture with a row for each of PHOTOS: as the network sees it, and colorized."""
     import jaxcolor
-    from jaxcolor import image_io
+    from jaxcolor import evaluation
 
     try:
         params = jaxcolor.load(weights)
         rows = []
         for photo in photos:
-            grey = ImageOps.grayscale(image_io.read(photo))
+            grey = ImageOps.grayscale(evaluation.read_rgb(photo))
             pair = (grey.convert("RGB"), jaxcolor.colorize(params, grey))
             height = round(width * grey.height / grey.width)
-            rows.append([picture.resize((width, height)) for picture in pair])
-        image_io.write(output, _sheet(rows, width))
+            rows.append(Row([picture.resize((width, height)) for picture in pair]))
+        save_sheet(output, rows)
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
 
 
-def _sheet(rows: list[list[Image.Image]], width: int) -> Image.Image:
-    height = sum(row[0].height + GAP for row in rows) - GAP
-    sheet = Image.new("RGB", (2 * width + GAP, height), "white")
-    top = 0
+def save_sheet(path: Path, rows: Sequence[Row], titles: Sequence[str] = ()) -> None:
+    """Writes all rows below one another on white, each under its caption if it has one.
+
+    Args:
+      path: where; the suffix is the format.
+      rows: from the top down.
+      titles: of the columns; stand above the first row.
+
+    Raises:
+      PhotoError: the suffix is of no known format, or the file cannot be written.
+    """
+    from jaxcolor import image_io
+
+    blocks = []
+    if titles:
+        widths = [picture.width for picture in rows[0].pictures]
+        blocks.append(_beside([_written(*column) for column in zip(titles, widths, strict=True)]))
     for row in rows:
-        for column, picture in enumerate(row):
-            sheet.paste(picture, (column * (width + GAP), top))
-        top += row[0].height + GAP
-    return sheet
+        pictures = _beside(row.pictures)
+        if row.caption:
+            blocks.append(_written(row.caption, pictures.width))
+        blocks.append(pictures)
+    image_io.write(path, _below(blocks))
+
+
+def _written(text: str, width: int) -> Image.Image:
+    line = Image.new("RGB", (width, TEXT + GAP // 2), "white")
+    ImageDraw.Draw(line).text((0, 0), text, "black", ImageFont.load_default(TEXT))
+    return line
+
+
+def _beside(pictures: Sequence[Image.Image]) -> Image.Image:
+    width = sum(picture.width + GAP for picture in pictures) - GAP
+    row = Image.new("RGB", (width, max(picture.height for picture in pictures)), "white")
+    left = 0
+    for picture in pictures:
+        row.paste(picture, (left, 0))
+        left += picture.width + GAP
+    return row
+
+
+def _below(pictures: Sequence[Image.Image]) -> Image.Image:
+    height = sum(picture.height + GAP for picture in pictures) - GAP
+    column = Image.new("RGB", (max(picture.width for picture in pictures), height), "white")
+    top = 0
+    for picture in pictures:
+        column.paste(picture, (0, top))
+        top += picture.height + GAP
+    return column
 
 
 if __name__ == "__main__":

@@ -1,51 +1,371 @@
-"""Figures against second implementations, and the script that prints them."""
+"""The protocol over real files, and the script that prints and writes its figures."""
 
 from __future__ import annotations
 
-import math
+import csv
+import hashlib
+import importlib
+import json
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
+import click.testing
 import numpy as np
 import pytest
 import skimage.color
 import skimage.metrics
+from PIL import Image
 
-from jaxcolor import evaluation, metrics
+import jaxcolor
+from jaxcolor import evaluation, image_io, weights
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
-def test_psnr_agrees_with_scikit_image() -> None:
+def tint(params: object, greys: list[np.ndarray], *, batch_size: int, red: int = 20) -> list:
+    """A colorizer that costs nothing: some red for every photo."""
+    assert len(greys) <= batch_size
+    added = np.array([red, 0, 0])
+    return [np.clip(grey + added, 0, 255).astype(np.uint8) for grey in greys]
+
+
+@pytest.fixture
+def tinted(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Parameters of the colorizer that costs nothing."""
+    monkeypatch.setattr(evaluation, "colorize_batch", tint)
+    return object()
+
+
+@pytest.fixture
+def mixed_folder(photo_folder: Path) -> Path:
+    """Twelve photos in three groups, one grey and one damaged beside them."""
+    with Image.open(photo_folder / "coffee" / "0.jpg") as image:
+        image.convert("L").save(photo_folder / "grey.png")
+    (photo_folder / "astronaut" / "bad.jpg").write_text("no picture")
+    return photo_folder
+
+
+def photos_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def scores_of(results: Any) -> list[evaluation.Score]:
+    return [result for result in results if isinstance(result, evaluation.Score)]
+
+
+# -- the protocol ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 200), (200, 301), (64, 40), (256, 256)])
+def test_the_central_square(width: int, height: int) -> None:
     rng = np.random.default_rng(0)
-    truth = rng.integers(0, 256, (31, 17, 3), np.uint8)
-    for spread in (1, 20, 200):
-        picture = np.clip(truth + rng.integers(-spread, spread, truth.shape), 0, 255)
-        picture = picture.astype(np.uint8)
-        expected = skimage.metrics.peak_signal_noise_ratio(truth, picture, data_range=255)
-        assert metrics.psnr(picture, truth) == pytest.approx(expected, abs=1e-9)
-    assert metrics.psnr(truth, truth) == math.inf
-
-
-def test_psnr_refuses_what_cannot_be_compared() -> None:
-    a = np.zeros((4, 4, 3), np.uint8)
-    with pytest.raises(ValueError, match="one shape"):
-        metrics.psnr(a, a[:2])
-    with pytest.raises(ValueError, match="uint8"):
-        metrics.psnr(a.astype(float), a)
+    image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    expected = image.resize((256, 256), Image.Resampling.LANCZOS, box=box)
+    np.testing.assert_array_equal(evaluation.central_square(image), expected)
 
 
 def test_grey_keeps_lightness(photos) -> None:
-    for truth in photos.values():
+    for photo in photos.values():
+        truth = photo[:200, :200]
         grey = evaluation.grey_of(truth)
         assert (grey == grey[..., :1]).all()
         difference = skimage.color.rgb2lab(grey)[..., 0] - skimage.color.rgb2lab(truth)[..., 0]
         assert np.abs(difference).max() < 0.3
 
 
-def test_the_script(run, photo_folder: Path) -> None:
-    script = Path(__file__).parents[1] / "scripts" / "evaluate.py"
-    result = run(script, "--data", photo_folder)
+def test_the_prediction_is_what_users_get(params, photo_folder: Path) -> None:
+    photos = photos_of(photo_folder)[::4]
+    trials = list(evaluation.colorized(params, photos, batch_size=1))
+    assert [trial.photo for trial in trials] == photos
+    for trial in trials:
+        with Image.open(trial.photo) as image:
+            np.testing.assert_array_equal(trial.truth, evaluation.central_square(image))
+        np.testing.assert_array_equal(trial.grey, evaluation.grey_of(trial.truth))
+        np.testing.assert_array_equal(trial.prediction, jaxcolor.colorize(params, trial.grey))
+        assert (trial.prediction != trial.grey).any()
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 13, 14, 50])
+def test_every_photo_once_whatever_the_batch(
+    batch_size: int, tinted: Any, mixed_folder: Path
+) -> None:
+    photos = photos_of(mixed_folder)
+    assert len(photos) == 14
+    trials = evaluation.colorized(tinted, photos, batch_size=batch_size)
+    seen = [t.photo if isinstance(t, evaluation.Trial) else t for t in trials]
+    errors = [item for item in seen if isinstance(item, image_io.PhotoError)]
+    assert [str(error) for error in errors] == [
+        f"{photos[4]}: not a picture of any format known here"
+    ]
+    assert [item for item in seen if item not in errors] == photos[:4] + photos[5:]
+
+
+def test_options_reach_the_colorizer(tinted: Any, photo_folder: Path) -> None:
+    photos = photos_of(photo_folder)[:1]
+    (plain,) = evaluation.evaluate(tinted, photos, red=0)
+    assert plain.prediction.psnr == plain.grey.psnr
+    assert plain.gain == 0
+
+
+def test_means_are_those_of_scikit_image(tinted: Any, mixed_folder: Path) -> None:
+    photos = photos_of(mixed_folder)
+    summary = evaluation.Summary()
+    for score in scores_of(evaluation.evaluate(tinted, photos)):
+        summary.add(score)
+        assert score.counts == (score.photo.name != "grey.png")
+    assert (summary.counted, summary.nothing_to_colour) == (12, 1)
+    means = summary.means()
+
+    trials = evaluation.colorized(tinted, [photo for photo in photos if photo.parent.name in NAMES])
+    trials = [trial for trial in trials if isinstance(trial, evaluation.Trial)]
+    truths = np.stack([trial.truth for trial in trials])
+    colourfulness = expected_colourfulness(truths)
+    assert means["truth"]["colourfulness"] == pytest.approx(colourfulness, abs=1e-6)
+    for kind in ("prediction", "grey"):
+        pictures = np.stack([getattr(trial, kind) for trial in trials])
+        expected = expected_means(pictures, truths)
+        expected["dcf"] = abs(expected["colourfulness"] - colourfulness)
+        for name, value in expected.items():
+            assert means[kind][name] == pytest.approx(value, abs=2e-4), (kind, name)
+    ours, grey, gain = means["prediction"], means["grey"], means["gain"]
+    assert gain["psnr"] == pytest.approx(ours["psnr"] - grey["psnr"])
+    assert gain["ciede2000_percent"] == pytest.approx(
+        100 * (grey["ciede2000"] - ours["ciede2000"]) / grey["ciede2000"]
+    )
+    assert gain["colourfulness_percent"] == pytest.approx(
+        100 * ours["colourfulness"] / colourfulness
+    )
+
+
+NAMES = ("astronaut", "chelsea", "coffee")
+
+
+def expected_colourfulness(pictures: np.ndarray) -> float:
+    r, g, b = np.moveaxis(pictures.astype(np.float64).reshape(len(pictures), -1, 3), -1, 0)
+    rg, yb = r - g, (r + g) / 2 - b
+    spread = np.hypot(rg.std(axis=1), yb.std(axis=1))
+    return np.mean(spread + 0.3 * np.hypot(rg.mean(axis=1), yb.mean(axis=1)))
+
+
+def expected_means(pictures: np.ndarray, truths: np.ndarray) -> dict[str, float]:
+    """Each figure by another implementation: over photos, and raw accuracy over all pixels."""
+    labs, true_labs = (skimage.color.rgb2lab(stack) for stack in (pictures, truths))
+    distance = np.linalg.norm((labs - true_labs)[..., 1:], axis=-1)
+    pairs = list(zip(pictures, truths, strict=True))
+    return {
+        "psnr": np.mean([skimage.metrics.peak_signal_noise_ratio(t, p) for p, t in pairs]),
+        "ssim": np.mean(
+            [
+                skimage.metrics.structural_similarity(
+                    t,
+                    p,
+                    channel_axis=-1,
+                    gaussian_weights=True,
+                    sigma=1.5,
+                    use_sample_covariance=False,
+                    data_range=255,
+                )
+                for p, t in pairs
+            ]
+        ),
+        "ciede2000": skimage.color.deltaE_ciede2000(labs, true_labs).mean(),
+        "colourfulness": expected_colourfulness(pictures),
+        "auc": 1 - np.minimum(distance, 150).mean() / 150,
+    }
+
+
+def test_no_photo_to_count_is_an_error() -> None:
+    with pytest.raises(ValueError, match="anything to colour"):
+        evaluation.Summary().means()
+
+
+def test_memory_does_not_grow_with_the_photos(tinted: Any, photo_folder: Path) -> None:
+    def peak(count: int) -> int:
+        """Bytes of NumPy's and Python's."""
+        photos = (photos_of(photo_folder) * (count // 12 + 1))[:count]
+        tracemalloc.start()
+        summary = evaluation.Summary()
+        for score in evaluation.evaluate(tinted, photos, batch_size=2):
+            assert isinstance(score, evaluation.Score)
+            summary.add(score)
+        assert summary.counted == count
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # what is imported and compiled at first
+    # Fifty photos more, and not one picture of each kept. What JAX has not let go yet varies.
+    assert peak(60) - peak(10) < 25 * 256 * 256 * 3
+
+
+def test_best_median_worst() -> None:
+    ranked = [(float(i % 7) + i / 100, i) for i in range(40)]
+    order = [item for _, item in sorted(ranked, reverse=True)]
+    got = evaluation.best_median_worst(iter(ranked), 4)
+    assert [label for label, _ in got] == ["best"] * 4 + ["median"] * 4 + ["worst"] * 4
+    assert [item for _, item in got] == order[:4] + order[18:22] + order[-4:]
+    for count in range(1, 14):
+        some = evaluation.best_median_worst(ranked[:count], 4)
+        assert len(some) == 3 * max(1, min(4, count // 3))
+        assert count < 3 or len({item for _, item in some}) == len(some)
+
+
+# -- the script ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs scripts/NAME.py in this process."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+
+    def invoke(name: str, *arguments: object) -> click.testing.Result:
+        command = importlib.import_module(name).main
+        return click.testing.CliRunner().invoke(command, [str(a) for a in arguments])
+
+    return invoke
+
+
+def test_the_script_writes_what_it_prints(run, mixed_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results" / "lite"
+    arguments = ("--weights", "lite", "--data", mixed_folder, "--out", out, "--size", 64)
+    result = run(SCRIPTS / "evaluate.py", *arguments)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("12 photos  PSNR ")
-    (photo_folder / "bad.jpg").write_text("no picture")
-    result = run(script, "--data", photo_folder)
-    assert result.returncode == 2
-    assert "bad.jpg: not a picture" in result.stderr
+    told = [line for line in result.stderr.splitlines() if "bad.jpg" in line]
+    assert told == [
+        f"evaluate: {mixed_folder}/astronaut/bad.jpg: not a picture of any format known here"
+    ]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "metrics.json",
+        "photos.csv",
+        "sheet.png",
+    ]
+
+    report = json.loads((out / "metrics.json").read_text())
+    assert report["photos"] == {"found": 14, "counted": 12, "nothing_to_colour": 1, "damaged": 1}
+    assert report["protocol"] == {"version": 1, "size": 256, "least_chroma": 4.0}
+    shipped = Path(weights.__file__).parent / "weights" / "lite.safetensors"
+    assert report["weights"]["name"] == "lite"
+    assert report["weights"]["sha256"] == hashlib.sha256(shipped.read_bytes()).hexdigest()
+    assert report["weights"]["config"] == {**weights.describe("lite").to_json(), "size": 64}
+
+    first, _, psnr, *_ = result.stdout.splitlines()
+    assert first == "14 photos: 12 counted, 1 with nothing to colour, 1 damaged"
+    ours, grey = report["prediction"]["psnr"], report["grey"]["psnr"]
+    assert psnr.split()[2:] == [f"{ours:.2f}", f"{grey:.2f}", f"{ours - grey:+.2f}"]
+
+    with (out / "photos.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["photo"] for line in lines] == [
+        *(f"{name}/{k}.jpg" for name in NAMES for k in range(4)),
+        "grey.png",
+    ]
+    assert [line["group"] for line in lines] == [*(name for name in NAMES for _ in range(4)), ""]
+    assert [line["counted"] for line in lines] == ["1"] * 12 + ["0"]
+    for name in ("psnr", "ssim", "ciede2000", "colourfulness", "auc"):
+        for column, kind in ((name, "prediction"), (f"grey_{name}", "grey")):
+            mean = np.mean([float(line[column]) for line in lines[:12]])
+            assert mean == pytest.approx(report[kind][name], rel=1e-5), column
+
+    with Image.open(out / "sheet.png") as sheet:
+        width, height = sheet.size
+    assert width == 3 * 256 + 2 * 8
+    assert height > 12 * 256
+
+
+def test_the_sheet_shows_best_median_and_worst(
+    script, tinted: Any, mixed_folder: Path, tmp_path: Path
+) -> None:
+    result = script("evaluate", "--data", mixed_folder, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "photos.csv").open(newline="") as file:
+        counted = [line for line in csv.DictReader(file) if line["counted"] == "1"]
+    lines = sorted(counted, key=lambda line: -float(line["psnr_gain"]))
+    with Image.open(tmp_path / "sheet.png") as image:
+        sheet = np.asarray(image)
+    top = 0
+    for line in lines:  # the sheet has all twelve, four of each
+        (trial,) = evaluation.colorized(tinted, [mixed_folder / line["photo"]])
+        assert isinstance(trial, evaluation.Trial)
+        row = np.concatenate([trial.grey, trial.prediction, trial.truth], axis=1)
+        left = np.concatenate([np.arange(256) + i * (256 + 8) for i in range(3)])
+        while not (sheet[top : top + 256, left] == row).all():
+            top += 1
+            assert top <= len(sheet) - 256, line["photo"]
+        top += 256
+
+
+def test_a_second_run_does_not_measure_the_first_ones_sheet(
+    script, tinted: Any, photo_folder: Path
+) -> None:
+    for _ in range(2):
+        result = script("evaluate", "--data", photo_folder, "--out", photo_folder)
+        assert result.output.startswith("12 photos: 12 counted"), result.output
+
+
+def test_every_mistake_is_one_line_and_exit_code_two(
+    script, tinted: Any, photo_folder: Path, tmp_path: Path
+) -> None:
+    grey, damaged, empty = (tmp_path / name for name in ("grey", "damaged", "empty"))
+    for folder in (grey, damaged, empty):
+        folder.mkdir()
+    Image.new("L", (300, 200), 90).save(grey / "grey.png")
+    (damaged / "bad.jpg").write_text("no picture")
+    (empty / "notes.txt").write_text("no photo")
+    file, out = empty / "notes.txt", tmp_path / "out"
+    mistakes = {
+        ("--data", tmp_path / "lost"): f"{tmp_path / 'lost'}: no such folder",
+        ("--data", file): f"{file}: not a folder",
+        ("--data", empty): f"{empty}: no photo in it",
+        ("--data", grey): f"{grey}: no photo with anything to colour",
+        ("--data", damaged): f"{damaged}: no photo with anything to colour",
+        ("--data", photo_folder, "--weights", "nothing"): "nothing: no such weights file",
+        ("--data", photo_folder, "--weights", file): f"{file}: not a safetensors file",
+        ("--data", photo_folder, "--size", 100): "size: 100 is not a positive multiple",
+        ("--data", photo_folder, "--out", file): f"{file}: cannot be written",
+    }
+    for arguments, words in mistakes.items():
+        if "--out" not in arguments:
+            arguments = (*arguments, "--out", out)
+        result = script("evaluate", *arguments)
+        assert result.exit_code == 2, (arguments, result.output)
+        told = [line for line in result.stderr.splitlines() if not line.startswith("evaluate: ")]
+        assert len(told) == 1, result.stderr
+        assert told[0].startswith(f"Error: {words}"), result.stderr
+        assert not result.stdout
+        assert not out.exists() or not list(out.iterdir())
+
+
+def test_an_interrupted_run_leaves_no_file(
+    script, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(params: object, greys: list[np.ndarray], *, batch_size: int) -> list:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "colorize_batch", interrupted)
+    assert script("evaluate", "--data", photo_folder, "--out", tmp_path / "out").exit_code == 1
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_other_sheet(script, params, photo_folder: Path, tmp_path: Path) -> None:
+    photos = [photo_folder / "coffee" / "0.jpg", photo_folder / "astronaut" / "1.jpg"]
+    output = tmp_path / "sheet.png"
+    result = script("sheet", *photos, "-o", output, "--width", 80)
+    assert result.exit_code == 0, result.output
+    with Image.open(output) as image:
+        sheet = np.asarray(image).astype(int)
+    heights = []
+    for photo in photos:
+        with Image.open(photo) as image:
+            heights.append(round(80 * image.height / image.width))
+    assert sheet.shape == (sum(heights) + 8, 2 * 80 + 8, 3)
+    grey, colour = sheet[: heights[0], :80], sheet[: heights[0], 88:]
+    assert (grey == grey[..., :1]).all()
+    assert (colour != colour[..., :1]).any()
+    assert (sheet[:, 80:88] == 255).all()
+    result = script("sheet", tmp_path / "lost.jpg", "-o", output)
+    assert result.exit_code == 2
+    assert "lost.jpg: no such file" in result.stderr

@@ -10,9 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcolor.models import Colorizer, Config, Decoder, Encoder, Fusion
-from jaxcolor.models.decoder import LAYERS as DECODER_LAYERS
+from jaxcolor import color, weights
+from jaxcolor.models import (
+    Config,
+    Decoder,
+    EfficientNetLite0,
+    Encoder,
+    Fusion,
+    Params,
+    forward,
+    make_network,
+)
+from jaxcolor.models.backbones import resize
+from jaxcolor.models.colorizer import join_trained, read_chroma, split_trained
+from jaxcolor.models.convolution import double
+from jaxcolor.models.decoder import HIDDEN as DECODER_HIDDEN
 from jaxcolor.models.encoder import LAYERS as ENCODER_LAYERS
+from jaxcolor.models.heads import BINS, HEADS, annealed_mean
 
 
 def count(variables: Any) -> int:
@@ -31,7 +45,7 @@ def test_parameter_counts() -> None:
 
 
 def test_layer_names_are_those_of_the_tables() -> None:
-    variables = shapes(Colorizer(Config()), (1, 64, 64, 1))["params"]
+    variables = shapes(make_network(Config()), (1, 64, 64, 1))["params"]
     assert set(variables) == {"backbone", "encoder", "fusion", "decoder"}
     assert list(variables["encoder"]) == [f"E{i}" for i in range(1, 9)]
     assert list(variables["fusion"]) == ["F1"]
@@ -40,7 +54,7 @@ def test_layer_names_are_those_of_the_tables() -> None:
 
 def random_variables(height: int, width: int) -> dict[str, Any]:
     """Random weights and biases for the three trained parts (D5 starts from zeros: not here)."""
-    model = Colorizer(Config())
+    model = make_network(Config())
     init = jax.eval_shape(
         lambda key: model.init(
             key, jnp.zeros((1, height, width, 1)), jnp.zeros((1, 1000)), method=model.chroma
@@ -75,7 +89,7 @@ def keras_network(params: Any, height: int, width: int) -> Any:
     tiled = keras.layers.Reshape((height // 8, width // 8, 1000))(tiled)
     x = keras.layers.Concatenate()([x, tiled])
     x = conv("F1", 256, size=1)(x)
-    for name, filters in DECODER_LAYERS:
+    for name, filters in (*DECODER_HIDDEN, ("D5", 2)):
         x = conv(name, filters, activation="tanh" if name == "D5" else "relu")(x)
         if name in ("D1", "D3", "D5"):
             x = keras.layers.UpSampling2D(2)(x)
@@ -93,8 +107,9 @@ def test_agrees_with_keras(height: int, width: int) -> None:
     rng = np.random.default_rng(1)
     lightness = rng.uniform(-1, 1, (2, height, width, 1)).astype(np.float32)
     logits = rng.normal(0, 2, (2, 1000)).astype(np.float32)
-    model = Colorizer(Config())
-    ours = jax.jit(lambda *a: model.apply(*a, method=model.chroma))(variables, lightness, logits)
+    model = make_network(Config())
+    apply = jax.jit(lambda *a: model.apply(*a, method=model.chroma))
+    ours = read_chroma(Config(), apply(variables, lightness, logits))
     theirs = keras_network(variables["params"], height, width)([lightness, logits]).numpy()
     assert theirs.std() > 0.05  # not a picture of zeros, nor one of saturated tanh
     assert np.abs(theirs).mean() < 0.9
@@ -114,24 +129,32 @@ def test_dense_fusion_equals_tiled_fusion() -> None:
 
 
 def test_an_untrained_network_gives_grey() -> None:
-    features = jnp.ones((1, 4, 4, 256))
-    decoder = Decoder()
-    ab = decoder.apply(decoder.init(jax.random.key(0), features), features)
-    np.testing.assert_array_equal(ab, np.zeros((1, 32, 32, 2)))
+    for network, last in (("fusion", ("decoder", "D5")), ("pyramid", ("chroma",))):
+        config = Config(network=network, size=32)
+
+        def init(key: Any, config: Config = config) -> Any:
+            lightness = jnp.zeros((1, 32, 32, 1))
+            return split_trained(make_network(config).init(key, lightness))[0]
+
+        layer = jax.jit(init)(jax.random.key(0))
+        for name in last:
+            layer = layer[name]
+        output = jnp.ones((1, 16, 16, layer["kernel"].shape[-2])) @ layer["kernel"][1, 1]
+        ab = read_chroma(config, output + layer["bias"])
+        np.testing.assert_array_equal(ab, np.zeros((1, 32, 32, 2)))
 
 
 def test_the_backbone_sees_the_grey_picture(params) -> None:
     """The logits are the backbone's own for the grey RGB picture at its size."""
     rng = np.random.default_rng(3)
     grey = np.kron(rng.random((1, 28, 28)), np.ones((1, 8, 8))).astype(np.float32)
-    from jaxcolor import color
-
     scaled = color.lightness_to_network(color.grey_to_lightness(grey))[..., None]
-    model = Colorizer(params.config)
-    got = model.apply(params.variables, scaled, method=model.logits)
-    backbone = model.bind(params.variables).backbone
-    rgb = np.repeat(grey[..., None], 3, axis=-1)
-    np.testing.assert_allclose(got, backbone(backbone.preprocess(rgb)), atol=2e-3)
+    model = make_network(params.config)
+    got = jax.jit(lambda *a: model.apply(*a, method=model.logits))(params.variables, scaled)
+    rgb = EfficientNetLite0.preprocess(np.repeat(grey[..., None], 3, axis=-1))
+    backbone = {name: v["backbone"] for name, v in params.variables.items() if "backbone" in v}
+    expected = jax.jit(EfficientNetLite0().apply)(backbone, rgb)
+    np.testing.assert_allclose(got, expected, atol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +163,10 @@ def test_the_backbone_sees_the_grey_picture(params) -> None:
         ({"backbone": "vgg"}, "backbone"),
         ({"size": 100}, "size"),
         ({"size": 0}, "size"),
+        ({"size": 8, "network": "pyramid"}, "size"),
+        ({"network": "transformer"}, "network"),
+        ({"head": "gan"}, "head"),
+        ({"network": "pyramid", "backbone": "inception_resnet_v2"}, "backbone"),
         ({"colour": 1}, "colour"),
     ],
 )
@@ -149,7 +176,7 @@ def test_a_wrong_config_is_named(values: dict[str, Any], named: str) -> None:
 
 
 def test_sizes_that_are_no_multiple_of_eight_are_refused() -> None:
-    model = Colorizer(Config())
+    model = make_network(Config())
     lightness, logits = jnp.zeros((1, 60, 64, 1)), jnp.zeros((1, 1000))
     with pytest.raises(ValueError, match="multiples of 8"):
         model.init(jax.random.key(0), lightness, logits, method=model.chroma)
@@ -159,9 +186,128 @@ def test_encoder_and_backbone_see_the_photo_each_at_its_own_size() -> None:
     config = Config(size=64)
     assert config.input_size == 224
     assert Config(size=256).input_size == 256
-    model = Colorizer(config)
+    model = make_network(config)
     for side in (64, 224, 100):
-        out = jax.eval_shape(
-            model.init_with_output, jax.random.key(0), jnp.zeros((2, side, side, 1))
-        )[0]
+        lightness = jnp.zeros((2, side, side, 1))
+        variables = jax.eval_shape(model.init, jax.random.key(0), lightness)
+        out = jax.eval_shape(lambda v, x: forward(config, v, x), variables, lightness)
         assert out.shape == (2, 64, 64, 2)
+
+
+# -- The pyramid -----------------------------------------------------------------------------------
+
+
+def pyramid_variables(size: int) -> Any:
+    """A pyramid on the shipped backbone, with random values elsewhere."""
+    config = Config(network="pyramid", size=size)
+    model = make_network(config)
+    declared = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, size, size, 1)))
+    rng = np.random.default_rng(4)
+
+    def draw(leaf: Any) -> np.ndarray:
+        fan_in = np.prod(leaf.shape[:-1]) if leaf.ndim > 1 else 100
+        return rng.normal(0, np.sqrt(2 / fan_in), leaf.shape).astype(np.float32)
+
+    new = jax.tree.map(draw, split_trained(declared)[0])
+    backbone = weights.with_backbone(weights.load_backbone("efficientnet_lite0"))
+    del backbone["params"]["backbone"]["classifier"]
+    return config, join_trained(new, backbone)
+
+
+def plain_pyramid(params: Any, maps: dict[str, np.ndarray]) -> np.ndarray:
+    """The decoder as one would write it down, in PyTorch: tile, concatenate, convolve."""
+    torch = pytest.importorskip("torch")
+
+    def conv(name: str, x: Any) -> Any:
+        kernel = torch.tensor(np.asarray(params[name]["kernel"])).permute(3, 2, 0, 1)
+        bias = torch.tensor(np.asarray(params[name]["bias"]))
+        return torch.nn.functional.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
+
+    def channels_first(x: np.ndarray) -> Any:
+        return torch.tensor(np.asarray(x)).permute(0, 3, 1, 2)
+
+    scales = {"stride32": 3.0, "stride16": 6.4, "stride8": 7.3, "stride4": 8.1, "stride2": 5.4}
+    skip = {name: channels_first(maps[name]) / scale for name, scale in scales.items()}
+    pooled = torch.tensor(np.asarray(maps["pooled"]))[:, :, None, None]
+    coarse = skip["stride32"]
+    tiled = pooled.expand(-1, -1, *coarse.shape[2:])
+    params = {**params, **params["fusion"]}
+    x = torch.relu(conv("F1", torch.cat([coarse, tiled], dim=1)))
+    x = torch.relu(conv("P32", x))
+    for name, endpoint in (
+        ("P16", "stride16"),
+        ("P8", "stride8"),
+        ("P4", "stride4"),
+        ("P2", "stride2"),
+    ):
+        x = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+        x = torch.relu(conv(name, torch.cat([x, skip[endpoint]], dim=1)))
+    return conv("chroma", x).permute(0, 2, 3, 1).numpy()
+
+
+def test_pyramid_is_the_decoder_one_would_write_down() -> None:
+    config, variables = pyramid_variables(64)
+    lightness = np.random.default_rng(5).uniform(-1, 1, (2, 64, 64, 1)).astype(np.float32)
+    ours = jax.jit(make_network(config).apply)(variables, lightness)
+    assert ours.shape == (2, 32, 32, 2)
+    assert np.std(ours) > 0.05
+    grey = color.lightness_to_grey(color.network_to_lightness(jnp.asarray(lightness)))
+    rgb = EfficientNetLite0.preprocess(jnp.repeat(grey, 3, axis=-1))
+    collections = {name: part["backbone"] for name, part in variables.items() if "backbone" in part}
+    maps = jax.jit(EfficientNetLite0(include_top=False).apply)(collections, rgb)
+    theirs = plain_pyramid(variables["params"], maps)
+    np.testing.assert_allclose(ours, theirs, atol=2e-4 * np.abs(theirs).max())
+
+
+def test_last_doubling_is_nearest_for_the_seed_and_linear_for_the_pyramid() -> None:
+    output = np.random.default_rng(6).normal(size=(1, 32, 32, 2)).astype(np.float32)
+    seed = read_chroma(Config(size=64), output)
+    np.testing.assert_allclose(seed, double(np.tanh(output)), atol=1e-6)
+    pyramid = read_chroma(Config(network="pyramid", size=64), output)
+    np.testing.assert_allclose(pyramid, resize(jnp.tanh(output), 64), atol=1e-6)
+
+
+@pytest.mark.parametrize("tuned", [(), ("block7a", "head")])
+def test_splitting_and_joining_loses_nothing(tuned: tuple[str, ...]) -> None:
+    _, variables = pyramid_variables(32)
+    trained, kept = split_trained(variables, tuned)
+    assert set(trained.get("backbone", {})) == set(tuned)
+    assert not set(kept["params"]["backbone"]) & set(tuned)
+    assert kept["batch_stats"]["backbone"]["block7a"]
+    jax.tree.map(np.testing.assert_array_equal, join_trained(trained, kept), variables)
+
+
+def test_every_network_and_head_has_the_one_interface() -> None:
+    for network in ("fusion", "pyramid"):
+        for head in HEADS:
+            config = Config(network=network, head=head, size=32)
+            lightness = jnp.zeros((2, 48, 48, 1))
+            variables = jax.eval_shape(make_network(config).init, jax.random.key(0), lightness)
+            params = Params(config, variables)
+            out = jax.eval_shape(lambda p, x: forward(p.config, p.variables, x), params, lightness)
+            assert out.shape == (2, 32, 32, 2), config
+
+
+def test_there_are_313_colours() -> None:
+    assert BINS.shape == (313, 2)
+    assert len(np.unique(BINS, axis=0)) == 313
+    assert not (BINS % 10).any()
+    assert BINS.min(axis=0).tolist() == [-90, -110]
+    assert BINS.max(axis=0).tolist() == [100, 100]
+    # Every colour of sRGB has one of them within a grid's cell.
+    cube = np.stack(np.meshgrid(*[np.linspace(0, 1, 18)] * 3), axis=-1).reshape(-1, 3)
+    ab = np.asarray(color.rgb_to_lab(cube))[:, 1:]
+    nearest = np.sqrt(((ab[:, None] - BINS) ** 2).sum(axis=-1).min(axis=1))
+    assert nearest.max() < 10
+
+
+def test_annealed_mean() -> None:
+    logits = np.random.default_rng(7).normal(0, 2, (5, 313))
+    for temperature in (0.38, 1.0):
+        odds = np.exp(logits) ** (1 / temperature)
+        expected = (odds / odds.sum(axis=1, keepdims=True)) @ BINS.astype(np.float64)
+        got = annealed_mean(jnp.asarray(logits, jnp.float32), temperature)
+        np.testing.assert_allclose(color.network_to_ab(got), expected, atol=1e-3)
+    likeliest = BINS[logits.argmax(axis=1)]
+    got = annealed_mean(jnp.asarray(logits, jnp.float32), 1e-3)
+    np.testing.assert_allclose(color.network_to_ab(got), likeliest, atol=1e-2)

@@ -16,7 +16,7 @@ import safetensors.numpy
 import jaxcolor
 from jaxcolor import weights
 from jaxcolor.models import Config, Params
-from jaxcolor.models.colorizer import join_backbone
+from jaxcolor.models.colorizer import join_trained
 
 SHIPPED = Path(jaxcolor.__file__).parent / "weights"
 
@@ -124,7 +124,7 @@ def test_a_backbone_may_be_left_out_and_named(tmp_path: Path, ported: Path) -> N
     backbone = weights.load_backbone("inception_resnet_v2")
     assert backbone["params"]["conv"]["kernel"] == np.float32(1 / 3)
     config = Config(backbone="inception_resnet_v2")
-    whole = Params(config, join_backbone(variables()["params"], backbone))
+    whole = Params(config, join_trained(variables()["params"], weights.with_backbone(backbone)))
     file = tmp_path / "base.safetensors"
     checksum = weights.backbone_sha256("inception_resnet_v2")
     weights.save_params(file, whole, backbone_sha256=checksum)

@@ -1,21 +1,30 @@
 """The networks, as Flax linen modules."""
 
-from jaxcolor.models.colorizer import BACKBONES, Colorizer, Config, Params
+from jaxcolor.models.backbones import BACKBONES
+from jaxcolor.models.colorizer import NETWORKS, Config, Params, forward, make_network
 from jaxcolor.models.decoder import Decoder
 from jaxcolor.models.efficientnet_lite import EfficientNetLite0
 from jaxcolor.models.encoder import Encoder
 from jaxcolor.models.fusion import Fusion
+from jaxcolor.models.heads import HEADS
 from jaxcolor.models.inception_resnet_v2 import InceptionResNetV2, fold
+from jaxcolor.models.koalarization import Koalarization
+from jaxcolor.models.pyramid import Pyramid
 
 __all__ = [
     "BACKBONES",
-    "Colorizer",
+    "HEADS",
+    "NETWORKS",
     "Config",
     "Decoder",
     "EfficientNetLite0",
     "Encoder",
     "Fusion",
     "InceptionResNetV2",
+    "Koalarization",
     "Params",
+    "Pyramid",
     "fold",
+    "forward",
+    "make_network",
 ]

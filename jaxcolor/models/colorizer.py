@@ -1,4 +1,4 @@
-"""The whole network: lightness in, chroma out.
+"""The one interface of all networks: lightness in, chroma out.
 
 Whatever stands inside, a colorizer takes L / 50 - 1 of (B, H, W, 1) and gives ab / 110 of
 (B, size, size, 2). `colorize`, training, evaluation and weights know only that.
@@ -7,26 +7,22 @@ Whatever stands inside, a colorizer takes L / 50 - 1 of (B, H, W, 1) and gives a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import flax.linen as nn
 import flax.struct
-import jax
 import jax.numpy as jnp
+from flax import traverse_util
 from jaxtyping import Array, Float
 
-from jaxcolor import color
-from jaxcolor.models.decoder import Decoder
-from jaxcolor.models.efficientnet_lite import EfficientNetLite0
-from jaxcolor.models.encoder import STRIDE, Encoder
-from jaxcolor.models.fusion import Fusion
-from jaxcolor.models.inception_resnet_v2 import InceptionResNetV2
+from jaxcolor.models.backbones import BACKBONES, resize
+from jaxcolor.models.convolution import double
+from jaxcolor.models.heads import HEADS
+from jaxcolor.models.koalarization import Koalarization
+from jaxcolor.models.pyramid import Pyramid
 
-BACKBONES: Mapping[str, type[Any]] = {
-    "efficientnet_lite0": EfficientNetLite0,
-    "inception_resnet_v2": InceptionResNetV2,
-}
+NETWORKS: Mapping[str, type[Any]] = {"fusion": Koalarization, "pyramid": Pyramid}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,24 +30,34 @@ class Config:
     """What a network is, beside its weights. Hashable: it is static under `jit`.
 
     Attributes:
-      backbone: whose 1000 logits are fused; a key of `BACKBONES`.
-      size: the square that encoder and decoder work on, in pixels; a multiple of 8.
+      network: a key of `NETWORKS`.
+      backbone: the pretrained part; a key of `BACKBONES`.
+      head: how chroma is read from the last layer; a key of `HEADS`.
+      size: the square that the network works on, in pixels; a multiple of 8, of 32 for a pyramid.
     """
 
+    network: str = "fusion"
     backbone: str = "efficientnet_lite0"
+    head: str = "regression"
     size: int = 224
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            known = ", ".join(BACKBONES)
-            raise ValueError(f"backbone: {self.backbone!r} is not known (known: {known})")
-        if self.size < STRIDE or self.size % STRIDE:
-            raise ValueError(f"size: {self.size} is not a positive multiple of {STRIDE}")
+        choices = {"network": NETWORKS, "backbone": BACKBONES, "head": HEADS}
+        for field, known in choices.items():
+            if (value := getattr(self, field)) not in known:
+                raise ValueError(f"{field}: {value!r} is not known (known: {', '.join(known)})")
+        multiple = NETWORKS[self.network].MULTIPLE
+        if self.size < multiple or self.size % multiple:
+            raise ValueError(f"size: {self.size} is not a positive multiple of {multiple}")
+        if self.network == "pyramid" and self.backbone != "efficientnet_lite0":
+            raise ValueError(
+                f"backbone: a pyramid stands on efficientnet_lite0, not {self.backbone}"
+            )
 
     @property
     def input_size(self) -> int:
-        """The square that a photo's lightness is best brought to: neither part enlarges it."""
-        return max(self.size, int(BACKBONES[self.backbone].input_size))
+        """The square that a photo's lightness is best brought to: no part enlarges it."""
+        return int(NETWORKS[self.network].input_size(self.backbone, self.size))
 
     def to_json(self) -> dict[str, Any]:
         """The config as plain values."""
@@ -81,70 +87,50 @@ class Params:
     variables: Any
 
 
-class Colorizer(nn.Module):
-    """Encoder, backbone, fusion, decoder: Deep Koalarization (arXiv 1712.03400), figure 2.
-
-    The backbone sees the grey picture (a = b = 0, back to sRGB), never the colours.
-    """
-
-    config: Config
-
-    def setup(self) -> None:
-        """Names the parts, as they stand in a weights file."""
-        self.backbone = BACKBONES[self.config.backbone]()
-        self.encoder = Encoder()
-        self.fusion = Fusion()
-        self.decoder = Decoder()
-
-    def __call__(self, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b s s 2"]:
-        """L / 50 - 1 of any size -> ab / 110 in [-1, 1] at the config's size."""
-        return self.chroma(resize(lightness, self.config.size), self.logits(lightness))
-
-    def chroma(
-        self, lightness: Float[Array, "b h w 1"], logits: Float[Array, "b 1000"]
-    ) -> Float[Array, "b h w 2"]:
-        """The part that is trained: encoder, fusion, decoder."""
-        _, height, width, _ = lightness.shape
-        if height % STRIDE or width % STRIDE:
-            raise ValueError(f"lightness is {height}x{width}: both must be multiples of {STRIDE}")
-        features = self.encoder(lightness)  # (B, H/8, W/8, 256)
-        fused = self.fusion(features, logits)  # (B, H/8, W/8, 256)
-        return self.decoder(fused)  # (B, H, W, 2)
-
-    def logits(self, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b 1000"]:
-        """The backbone's answer, before the softmax, to the grey picture at its own size."""
-        seen = resize(lightness, self.backbone.input_size)
-        grey = color.lightness_to_grey(color.network_to_lightness(seen))  # sRGB in [0, 1]
-        rgb = jnp.broadcast_to(grey, (*grey.shape[:-1], 3))
-        return self.backbone(self.backbone.preprocess(rgb))
-
-
-def resize(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b s s c"]:
-    """Linear; averages when it makes smaller, and gives `x` itself at its own size."""
-    if x.shape[1:3] == (size, size):
-        return x
-    return jax.image.resize(x, (x.shape[0], size, size, x.shape[-1]), "linear")
+def make_network(config: Config, dtype: Any = jnp.float32) -> nn.Module:
+    """The module that `config` means; L / 50 - 1 -> the head's channels at half of `size`."""
+    channels = HEADS[config.head].channels
+    return cast(
+        nn.Module, NETWORKS[config.network](config.backbone, config.size, channels, dtype=dtype)
+    )
 
 
 def forward(
     config: Config, variables: Any, lightness: Float[Array, "b h w 1"]
 ) -> Float[Array, "b s s 2"]:
     """The network that `config` means, with these variables: L / 50 - 1 -> ab / 110."""
-    return cast(Array, Colorizer(config).apply(variables, lightness))
+    output = cast(Array, make_network(config).apply(variables, lightness))
+    return read_chroma(config, output)
 
 
-def split_backbone(variables: Mapping[str, Any]) -> tuple[Any, Any]:
-    """A colorizer's variables -> (parameters of all but the backbone, the backbone's variables)."""
-    rest = {name: part for name, part in variables["params"].items() if name != "backbone"}
-    backbone = {
-        collection: parts["backbone"]
-        for collection, parts in variables.items()
-        if "backbone" in parts
-    }
-    return rest, backbone
+def read_chroma(config: Config, output: Float[Array, "b s/2 s/2 c"]) -> Float[Array, "b s s 2"]:
+    """What the network gave, through its head, at the config's size: ab / 110.
+
+    The seed's last doubling is nearest neighbour, the pyramid's is linear.
+    """
+    chroma = HEADS[config.head].decode(output)
+    return double(chroma) if config.network == "fusion" else resize(chroma, config.size)
 
 
-def join_backbone(rest: Mapping[str, Any], backbone: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `split_backbone`."""
-    variables = {collection: {"backbone": values} for collection, values in backbone.items()}
-    return {**variables, "params": {**variables.get("params", {}), **rest}}
+def split_trained(variables: Mapping[str, Any], tuned: Collection[str] = ()) -> tuple[Any, Any]:
+    """A colorizer's variables -> (parameters that training moves, all that stays as it is).
+
+    Args:
+      variables: linen collections.
+      tuned: parts of the backbone that are moved too; its batch statistics never are.
+    """
+    moved: dict[Any, Any] = {}
+    kept: dict[Any, Any] = {}
+    for path, leaf in traverse_util.flatten_dict(variables).items():
+        collection, part, *rest = path
+        if collection == "params" and (part != "backbone" or rest[0] in tuned):
+            moved[path[1:]] = leaf
+        else:
+            kept[path] = leaf
+    return traverse_util.unflatten_dict(moved), traverse_util.unflatten_dict(kept)
+
+
+def join_trained(trained: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `split_trained`."""
+    moved = traverse_util.flatten_dict({"params": trained})
+    return dict(traverse_util.unflatten_dict({**traverse_util.flatten_dict(kept), **moved}))

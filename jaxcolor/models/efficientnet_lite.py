@@ -9,7 +9,7 @@ depth and dropout of the original training are left out: here it is frozen or fi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 from flax import linen as nn
@@ -98,9 +98,21 @@ class EfficientNetLite0(nn.Module):
 
     Collections: `params` and `batch_stats`. With `train=True` batch norm uses the batch's
     statistics, and `batch_stats` must be mutable.
+
+    Attributes:
+      include_top: with the classifier; without it, the endpoints are all there is.
     """
 
+    include_top: bool = True
+
     input_size: ClassVar[int] = 224
+    # From the input to the output, as the variables name them.
+    PARTS: ClassVar[tuple[str, ...]] = (
+        "stem",
+        *(b[0] for b in block_names()),
+        "head",
+        "classifier",
+    )
 
     @staticmethod
     def preprocess(rgb: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
@@ -110,12 +122,12 @@ class EfficientNetLite0(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "b h w 3"], *, train: bool = False, endpoints: bool = False
-    ) -> Float[Array, "b 1000"] | tuple[Float[Array, "b 1000"], dict[str, Array]]:
-        """Gives the logits of `preprocess`ed RGB.
+    ) -> Any:
+        """Gives the logits of `preprocess`ed RGB, (B, 1000).
 
-        With `endpoints` also a dict: the maps "stride2", "stride4", "stride8", "stride16" and
-        "stride32" with 16, 24, 40, 112 and 320 channels at 1/2 .. 1/32 of the input's size (rounded
-        up), and "pooled" (B, 1280).
+        With `endpoints` also, and without the top only, a dict: the maps "stride2", "stride4",
+        "stride8", "stride16" and "stride32" with 16, 24, 40, 112 and 320 channels at 1/2 .. 1/32 of
+        the input's size (rounded up), and "pooled" (B, 1280).
         """
         maps: dict[str, Array] = {}
         x = ConvBN(3, STEM_FILTERS, stride=2, name="stem")(x, train=train)  # (B, H/2, W/2, 32)
@@ -125,5 +137,7 @@ class EfficientNetLite0(nn.Module):
                 maps[ENDPOINTS[number]] = x  # a later block of the stage overwrites an earlier one
         x = ConvBN(1, HEAD_FILTERS, name="head")(x, train=train)  # (B, H/32, W/32, 1280)
         maps["pooled"] = x = jnp.mean(x, axis=(1, 2))  # (B, 1280)
+        if not self.include_top:
+            return maps
         logits = nn.Dense(CLASSES, name="classifier")(x)  # (B, 1000)
         return (logits, maps) if endpoints else logits

@@ -19,24 +19,28 @@ from jaxtyping import Array, Float
 
 
 class Fusion(nn.Module):
-    """Features (B, h, w, C) and a vector (B, V) -> (B, h, w, `filters`)."""
+    """Features (B, h, w, C) and a vector (B, V) -> (B, h, w, `filters`).
+
+    Attributes:
+      filters: of the output.
+      vector_variance: of the vector's initial weights, as a share of He's. Logits are some five
+        times larger than features: under one scale they would drown the features, and an early
+        network would learn one tint for the whole picture.
+    """
 
     filters: int = 256
+    vector_variance: float = 1 / 16
 
     @nn.compact
     def __call__(
         self, features: Float[Array, "b h w c"], vector: Float[Array, "b v"]
     ) -> Float[Array, "b h w f"]:
         """Fuses; the kernel is laid out as that of the plain form, features first."""
-        return nn.relu(_TiledDense(self.filters, name="F1")(features, vector))
+        return nn.relu(_TiledDense(self.filters, self.vector_variance, name="F1")(features, vector))
 
 
-def _balanced(depth: int) -> Initializer:
-    """He's initializer for the features; a sixteenth of its variance for the vector.
-
-    Logits are some five times larger than features. Under one scale the vector would drown the
-    features, and an early network would learn one tint for the whole picture.
-    """
+def _balanced(depth: int, vector_variance: float) -> Initializer:
+    """He's initializer for the `depth` features; its variance times the share for the vector."""
 
     def init(
         key: Array, shape: Sequence[int], dtype: Any = jnp.float32, out_sharding: Any = None
@@ -46,7 +50,7 @@ def _balanced(depth: int) -> Initializer:
         one, other = jax.random.split(key)
         local = variance_scaling(2, "fan_in", "normal")(one, (*window, depth, filters), dtype)
         vector = (*window, inputs - depth, filters)
-        everywhere = variance_scaling(2 / 16, "fan_in", "normal")(other, vector, dtype)
+        everywhere = variance_scaling(2 * vector_variance, "fan_in", "normal")(other, vector, dtype)
         return jnp.concatenate([local, everywhere], axis=-2)
 
     return init
@@ -56,12 +60,13 @@ class _TiledDense(nn.Module):
     """A 1x1 convolution of [features, tiled vector], without the tiling."""
 
     filters: int
+    vector_variance: float
 
     @nn.compact
     def __call__(self, features: Array, vector: Array) -> Array:
         depth = features.shape[-1]
-        inputs = depth + vector.shape[-1]
-        kernel = self.param("kernel", _balanced(depth), (1, 1, inputs, self.filters))
+        shape = (1, 1, depth + vector.shape[-1], self.filters)
+        kernel = self.param("kernel", _balanced(depth, self.vector_variance), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))
         local = features @ kernel[0, 0, :depth]  # (B, h, w, F)
         everywhere = vector @ kernel[0, 0, depth:] + bias  # (B, F)

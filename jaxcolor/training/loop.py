@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import math
-import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from jaxcolor import weights
-from jaxcolor.models.colorizer import (
-    Colorizer,
-    Config,
-    Params,
-    join_backbone,
-    split_backbone,
-)
-from jaxcolor.training import data, sharding
+from jaxcolor.models.colorizer import Config, Params, join_trained
+from jaxcolor.training import data, sharding, start, step
 from jaxcolor.training.checkpoint import Checkpoints
-from jaxcolor.training.step import (
-    init_state,
-    make_schedule,
-    train_step,
-    validation_step,
-)
+from jaxcolor.training.journal import Journal, commit
+from jaxcolor.training.preemption import Preemption
+
+BEST = "squared_error"  # the validation figure that the best checkpoint has smallest
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,149 +28,179 @@ _LOG = logging.getLogger(__name__)
 def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
     """Trains a colorizer, from the newest checkpoint in `workdir` if there is one.
 
-    Writes into `workdir`: `config.json`, `checkpoints/` and, with every checkpoint,
-    `weights.safetensors` (the moving average, which `jaxcolor.load` takes).
+    Every process of a run calls it with the same arguments; `workdir` is a folder that all of them
+    see. Writes there what `docs/training.md` lists, among it `weights.safetensors` (with every
+    checkpoint) and `best.safetensors` (with the best validation): the moving average, which
+    `jaxcolor.load` takes.
 
     Args:
       config: the whole recipe; see `configs/`.
       workdir: made if it is not there.
 
     Returns:
-      The last validation's figures: "loss" and "grey_loss" (mean squared error of ab / 110).
+      The last validation's figures, see `step.summarize`; none if SIGTERM ended the run before.
 
     Raises:
-      ValueError: a field of the config that cannot be, named; or the loss is no longer finite.
+      ValueError: a field of the config that cannot be, named; a work folder of another network; or
+        the loss is no longer finite: names the step, its photos and the last good checkpoint.
     """
-    # -- Mesh --------------------------------------------------------------------------------
+    # -- Recipe and mesh ---------------------------------------------------------------------
+    network = Config.from_json(config.network.to_dict())
+    step.check(config, network)
     mesh = sharding.make_mesh()
-    sharding.check_batch(mesh, config.batch)
+    sharding.check_batch(mesh, config.batch, config.accumulate)
     process = (jax.process_index(), jax.process_count())
     _LOG.info("%d devices of %d processes", mesh.size, process[1])
 
     # -- Photos ------------------------------------------------------------------------------
-    photos = data.list_photos(config.photos)
-    validation_photos = data.list_photos(config.validation_photos)
+    photos = data.open_photos(config.photos)
+    validation_photos = data.open_photos(config.validation_photos)
     _LOG.info("%d photos, %d to validate", len(photos), len(validation_photos))
+    crops = functools.partial(
+        data.training_batches,
+        photos,
+        size=config.crop,
+        batch=config.batch,
+        seed=config.seed,
+        min_area=config.min_crop_area,
+        aging=config.aging,
+    )
+    squares = functools.partial(data.validation_batches, validation_photos, size=config.crop)
 
     # -- Network and state -------------------------------------------------------------------
-    network = Config.from_json(config.network.to_dict())
-    backbone = weights.load_backbone(config.backbone_weights)
-    state = init_state(_first_parameters(config, network, backbone), config)
-    backbone, state = jax.device_put((backbone, state), sharding.replicated(mesh))
+    trainable, kept = start.first_variables(config, network)
+    counted = config.loss == "cross_entropy"
+    rarity = start.bin_weights(crops(first_step=0), network) if counted else None
+    fixed = step.Fixed(kept, rarity)
+    state = step.init_state(trainable, config)
+    fixed, state = jax.device_put((fixed, state), sharding.replicated(mesh))
     # A big backbone stays out of the weights, which name it by its checksum.
     checksum = None if config.export_backbone else weights.backbone_sha256(config.backbone_weights)
 
+    def export(name: str, number: int, **header: object) -> None:
+        if jax.process_index() == 0:
+            variables = jax.device_get(join_trained(state.ema, fixed.variables))
+            header |= {"step": number, "commit": commit()}
+            params = Params(network, variables)
+            weights.save_params(workdir / name, params, backbone_sha256=checksum, **header)
+
     # -- Steps -------------------------------------------------------------------------------
     recipe = FrozenConfigDict(config)
-    step_fn = jax.jit(
-        functools.partial(train_step, network=network, config=recipe), donate_argnums=0
+    compiled = functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
+    train_step = compiled(
+        functools.partial(step.train_step, network=network, config=recipe, mesh=mesh),
+        donate_argnums=0,
     )
-    validation_fn = jax.jit(functools.partial(validation_step, network=network))
-    schedule = make_schedule(config)
+    validation_step = compiled(
+        functools.partial(step.validation_step, network=network, config=recipe)
+    )
+    paint = compiled(functools.partial(step.paint, network=network))
 
     # -- Work folder, checkpoint -------------------------------------------------------------
     workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-    with Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
+    folder = workdir / "checkpoints"
+    with (
+        Checkpoints(folder, keep=config.keep_checkpoints, best=BEST) as checkpoints,
+        Preemption() as preemption,
+        Journal(workdir, config) as journal,
+    ):
         restored = checkpoints.restore_latest(state)
         state = state if restored is None else restored
-        first_step = int(state.step)
+        first_step = int(jax.device_get(state.step))
         if restored is not None:
             _LOG.info("going on from the checkpoint of step %d", first_step)
+        journal.start(first_step)
+        best = _best_so_far(workdir / "best.safetensors")
 
         # -- Loop ----------------------------------------------------------------------------
-        batches = data.training_batches(
-            photos,
-            size=config.crop,
-            batch=config.batch,
-            first_step=first_step,
-            seed=config.seed,
-            min_area=config.min_crop_area,
-            process=process,
-        )
-        validate = functools.partial(
-            _validate, validation_fn, backbone, validation_photos, config, mesh, process
-        )
+        batches = crops(first_step=first_step, process=process)
         figures: dict[str, float] = {}
-        clock, clock_step = time.monotonic(), first_step
-        for step in range(first_step + 1, config.steps + 1):
-            batch = sharding.global_batch(mesh, next(batches))
-            state, metrics = step_fn(state, backbone, batch)
+        unchecked: list[_Step] = []  # at most one
+        for number in range(first_step + 1, config.steps + 1):
+            batch = dict(next(batches))
+            taken = batch.pop("photo")
+            with jax.transfer_guard("disallow"):  # the batch travels, and nothing else
+                state, metrics = train_step(state, fixed, sharding.global_batch(mesh, batch))
+            # The loss of the step before is looked at while this one runs.
+            _check_finite(unchecked, photos, checkpoints)
+            unchecked.append(_Step(number, metrics["loss"], taken))
 
-            last = step == config.steps
-            save = last or step % config.checkpoint_every == 0
-            if save or step % config.log_every == 0:
-                loss = float(metrics["loss"])
-                if not math.isfinite(loss):  # nothing of this state may reach a file
-                    raise ValueError(
-                        f"step {step}: the loss is {loss}; {checkpoints.folder} still has the last "
-                        "good checkpoint. Try a lower learning_rate or clip_norm"
-                    )
-                rate = (step - clock_step) / (time.monotonic() - clock)
-                clock, clock_step = time.monotonic(), step
-                _LOG.info(
-                    "step %d/%d  loss %.5f  gradient %.3f  rate %.2e  %.1f photos/s  %.0f min left",
-                    *(step, config.steps, loss, float(metrics["gradient_norm"])),
-                    *(float(schedule(step)), rate * config.batch),
-                    (config.steps - step) / rate / 60,
-                )
-            if last or step % config.validate_every == 0:
-                figures = validate(state.ema)
-                _LOG.info("step %d  validation %s", step, _words(figures))
+            last = number == config.steps
+            stop = preemption.reached(number)
+            validate = last or number % config.validate_every == 0
+            save = validate or stop or number % config.checkpoint_every == 0
+            if save or number % config.log_every == 0:
+                _check_finite(unchecked, photos, checkpoints)  # before it reaches a file
+                journal.progress(number, jax.device_get(metrics))
+            if validate:
+                local = squares(batch=config.batch, process=process)
+                figures = _validate(validation_step, state, fixed, local, mesh)
+                journal.validation(number, figures)
+                if config.pictures:
+                    shown = {"rgb": next(squares(batch=config.pictures))["rgb"]}
+                    shown = jax.device_put(shown, sharding.replicated(mesh))
+                    journal.pictures(number, jax.device_get(paint(state.ema, fixed, shown)))
+                if figures[BEST] < best:
+                    best = figures[BEST]
+                    export("best.safetensors", number, **{BEST: best})
             if save:
-                checkpoints.save(step, state)
-                if jax.process_index() == 0:
-                    variables = jax.device_get(join_backbone(state.ema, backbone))
-                    weights.save_params(
-                        workdir / "weights.safetensors",
-                        Params(network, variables),
-                        backbone_sha256=checksum,
-                        step=step,
-                    )
-    return figures or validate(state.ema)
+                checkpoints.save(number, state, figures if validate else None)
+                export("weights.safetensors", number)
+            if stop and not last:
+                checkpoints.wait()
+                _LOG.info("stopped by SIGTERM at step %d: the same command goes on from it", number)
+                return {}
+        if not figures:  # all steps were done before
+            local = squares(batch=config.batch, process=process)
+            figures = _validate(validation_step, state, fixed, local, mesh)
+    return figures
 
 
-def _first_parameters(config: ConfigDict, network: Config, backbone: Any) -> Any:
-    """What is trained, before the first step: random, or that of `config.start_from`."""
-    model = Colorizer(network)
-    lightness = jnp.zeros((1, network.size, network.size, 1))
-    expected = split_backbone(jax.eval_shape(model.init, jax.random.key(0), lightness))
-    if not _same_shapes(backbone, expected[1]):
+class _Step(NamedTuple):
+    """A step whose loss has not been looked at.
+
+    Attributes:
+      number: of the step.
+      loss: of its batch, over all processes.
+      taken: (b,) which photos this process took.
+    """
+
+    number: int
+    loss: jax.Array
+    taken: np.ndarray
+
+
+def _check_finite(unchecked: list[_Step], photos: data.Photos, checkpoints: Checkpoints) -> None:
+    """Empties the list; stops the run if a loss in it is not finite."""
+    while unchecked:
+        number, loss, taken = unchecked.pop()
+        value = float(jax.device_get(loss))
+        if math.isfinite(value):
+            continue
+        checkpoints.wait()
+        names = ", ".join(photos.name(int(i)) for i in taken)
         raise ValueError(
-            f"backbone_weights: {config.backbone_weights} does not fit a {network.backbone}"
+            f"step {number}: the loss is {value}; nothing of it was saved, the last good "
+            f"checkpoint is that of step {checkpoints.latest_step()} in {checkpoints.folder}. Try "
+            f"a lower learning_rate or clip_norm, or look at the photos of this batch: {names}"
         )
-    if config.start_from:
-        parameters, _ = split_backbone(weights.load(config.start_from).variables)
-        if not _same_shapes(parameters, expected[0]):
-            raise ValueError(f"start_from: {config.start_from} is of another network")
-        return parameters
-    key = jax.random.key(config.seed)
-    return model.init(key, lightness, jnp.zeros((1, 1000)), method=model.chroma)["params"]
-
-
-def _same_shapes(one: Any, other: Any) -> bool:
-    return bool(jax.tree.map(jnp.shape, one) == jax.tree.map(jnp.shape, other))
 
 
 def _validate(
-    validation_fn: Any,
-    backbone: Any,
-    photos: list[str],
-    config: ConfigDict,
+    validation_step: Any,
+    state: step.TrainState,
+    fixed: step.Fixed,
+    batches: Iterable[data.Batch],
     mesh: jax.sharding.Mesh,
-    process: tuple[int, int],
-    trainable: Any,
 ) -> dict[str, float]:
     """Means over every validation photo, each counted once on any number of hosts."""
-    batches = data.validation_batches(photos, size=config.crop, batch=config.batch, process=process)
     sums: dict[str, float] = {}
     for local in batches:
-        for name, value in validation_fn(
-            trainable, backbone, sharding.global_batch(mesh, local)
-        ).items():
+        batch = sharding.global_batch(mesh, {k: v for k, v in local.items() if k != "photo"})
+        for name, value in jax.device_get(validation_step(state.ema, fixed, batch)).items():
             sums[name] = sums.get(name, 0.0) + float(value)
-    return {k: v / sums["count"] for k, v in sums.items() if k != "count"}
+    return step.summarize(sums)
 
 
-def _words(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.5f}" for name, value in figures.items())
+def _best_so_far(file: Path) -> float:
+    return float(weights.read_header(file)[BEST]) if file.exists() else math.inf

@@ -29,10 +29,14 @@ def split(mesh: Mesh) -> NamedSharding:
 def global_batch(mesh: Mesh, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
     """This process' part of a batch -> the global batch, cut over the mesh."""
     sharding = split(mesh)
-    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in local.items()}
+    with jax.transfer_guard("allow"):  # this one is meant; between processes JAX guards it too
+        return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in local.items()}
 
 
-def check_batch(mesh: Mesh, batch: int) -> None:
-    """Raises a ValueError when a batch cannot be cut evenly over the mesh."""
-    if batch < 1 or batch % mesh.size:
-        raise ValueError(f"batch: {batch} does not divide over {mesh.size} devices")
+def check_batch(mesh: Mesh, batch: int, accumulate: int) -> None:
+    """Raises a ValueError when a batch cannot be cut evenly over the mesh and its pieces."""
+    if accumulate < 1:
+        raise ValueError(f"accumulate: {accumulate} is not positive")
+    if batch < 1 or batch % (mesh.size * accumulate):
+        pieces = f" in {accumulate} pieces each" if accumulate > 1 else ""
+        raise ValueError(f"batch: {batch} does not divide over {mesh.size} devices{pieces}")

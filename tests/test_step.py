@@ -1,0 +1,273 @@
+"""One step of training: what moves, by how much, and against other implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import skimage.color
+import tiny_network
+from ml_collections import ConfigDict, FrozenConfigDict
+
+from jaxcolor import color, weights
+from jaxcolor.models import NETWORKS, Config, forward
+from jaxcolor.models.colorizer import join_trained, split_trained
+from jaxcolor.models.heads import BINS
+from jaxcolor.training import losses, sharding, start, step
+
+
+@pytest.fixture(autouse=True)
+def _forget_the_tiny_network() -> Iterator[None]:
+    yield
+    NETWORKS.pop("tiny", None)  # type: ignore[attr-defined]
+
+
+def recipe(**changes: object) -> ConfigDict:
+    config = ConfigDict(
+        {
+            "backbone_weights": "efficientnet_lite0",
+            "export_backbone": True,
+            "start_from": "",
+            "tuned_from": "",
+            "backbone_rate": 0.1,
+            "seed": 0,
+            "loss": "squared_error",
+            "huber_delta": 0.1,
+            "compute_dtype": "float32",
+            "accumulate": 1,
+            "learning_rate": 1e-3,
+            "warmup_steps": 2,
+            "steps": 10,
+            "schedule": "cosine",
+            "clip_norm": 1.0,
+            "weight_decay": 1e-2,
+            "ema": 0.5,
+        }
+    )
+    config.update(changes)
+    return config
+
+
+def batch_of(count: int, size: int = 32) -> dict[str, jax.Array]:
+    """Smooth random colours."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (count, size // 8, size // 8, 3), np.uint8)
+    return {"rgb": jnp.asarray(coarse.repeat(8, axis=1).repeat(8, axis=2))}
+
+
+def advance(config: ConfigDict, tuned: tuple[str, ...] = ()) -> tuple[Any, Any, Any, Any]:
+    """(What was trained before, what was not, the state after a step, its metrics)."""
+    network, variables = tiny_network.make(32)
+    trainable, kept = split_trained(variables, tuned)
+    state = step.init_state(trainable, config)
+    one = jax.jit(step.train_step, static_argnames=("network", "config", "mesh"))
+    state, metrics = one(
+        state,
+        step.Fixed(kept),
+        batch_of(8),
+        network=network,
+        config=FrozenConfigDict(config),
+        mesh=sharding.make_mesh(),
+    )
+    return trainable, kept, state, metrics
+
+
+def test_lab_is_that_of_scikit_image() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    lightness, ab = step.to_network({"rgb": jnp.asarray(rgb)}, 8)
+    lab = skimage.color.rgb2lab(rgb)
+    np.testing.assert_allclose(lightness[..., 0], lab[..., 0] / 50 - 1, atol=1e-4)
+    np.testing.assert_allclose(ab, lab[..., 1:] / 110, atol=1e-4)
+
+
+def test_the_network_sees_the_aged_grey_and_learns_the_true_colours() -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (2, 8, 8, 3), np.uint8)
+    grey = rng.integers(0, 256, (2, 8, 8), np.uint8)
+    lightness, ab = step.to_network({"rgb": jnp.asarray(rgb), "grey": jnp.asarray(grey)}, 8)
+    seen = skimage.color.rgb2lab(np.repeat(grey[..., None], 3, axis=-1))[..., 0]
+    np.testing.assert_allclose(lightness[..., 0], seen / 50 - 1, atol=1e-4)
+    np.testing.assert_allclose(ab, skimage.color.rgb2lab(rgb)[..., 1:] / 110, atol=1e-4)
+
+
+def test_a_step_moves_what_is_trained_and_the_backbone_slower() -> None:
+    config = recipe(schedule="constant", warmup_steps=0, weight_decay=0.0)
+    before, kept, state, metrics = advance(config, ("head",))
+    assert set(before["backbone"]) == {"head"}
+    assert set(kept["params"]["backbone"]) == {"stem", "bn"}
+    assert int(state.step) == 1
+    assert np.isfinite(metrics["loss"])
+    # Adam's first step is the learning rate in every direction, but for gradients of zero.
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), before, state.trainable)
+    assert moved["chroma"]["kernel"] == pytest.approx(1e-3, rel=1e-2)
+    assert moved["backbone"]["head"]["kernel"] == pytest.approx(1e-4, rel=1e-2)
+    for b, after, mean in zip(
+        *map(jax.tree.leaves, (before, state.trainable, state.ema)), strict=True
+    ):
+        # The average lies between where it was and where the parameters are.
+        assert ((mean - b) * (mean - after) <= 1e-9).all()
+
+
+def test_accumulation_and_bfloat16_change_how_and_not_what() -> None:
+    options = {"warmup_steps": 0, "schedule": "constant", "steps": 3}
+    *_, plain, metrics = advance(recipe(**options))
+    *_, pieces, metrics_of_pieces = advance(recipe(accumulate=4, **options))
+    assert metrics_of_pieces["loss"] == pytest.approx(float(metrics["loss"]), rel=1e-5)
+    norm = float(metrics["gradient_norm"])
+    assert metrics_of_pieces["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+    np.testing.assert_allclose(
+        pieces.opt_state[1][0].mu["chroma"]["kernel"],
+        plain.opt_state[1][0].mu["chroma"]["kernel"],
+        atol=1e-6,
+    )
+    *_, rounded, metrics_rounded = advance(recipe(compute_dtype="bfloat16", **options))
+    assert metrics_rounded["loss"] == pytest.approx(float(metrics["loss"]), rel=2e-2)
+    assert metrics_rounded["loss"] != metrics["loss"]  # it was computed otherwise
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(rounded.trainable)} == {"float32"}
+
+
+def test_validation_counts_every_picture_once() -> None:
+    network, variables = tiny_network.make(64)
+    trainable, kept = split_trained(variables)
+    batch = {**batch_of(4, 64), "mask": jnp.array([1.0, 1.0, 0.0, 1.0])}
+    run = jax.jit(step.validation_step, static_argnames=("network", "config"))
+    config = FrozenConfigDict(recipe())
+    sums = run(trainable, step.Fixed(kept), batch, network=network, config=config)
+    figures = step.summarize(jax.device_get(sums))
+    lightness, truth = step.to_network(batch, 64)
+    predicted = np.asarray(jax.jit(forward, static_argnums=0)(network, variables, lightness))
+    kept_rows = np.array([0, 1, 3])
+    error = np.square(predicted - truth)[kept_rows].mean()
+    assert figures["loss"] == figures["squared_error"] == pytest.approx(error, rel=1e-5)
+    assert figures["grey_squared_error"] == pytest.approx(
+        np.square(truth)[kept_rows].mean(), rel=1e-5
+    )
+    chroma = 110 * np.hypot(*np.moveaxis(predicted[kept_rows], -1, 0)).mean()
+    assert figures["chroma"] == pytest.approx(chroma, rel=1e-5)
+
+
+def test_painted_pictures_are_grey_prediction_and_truth() -> None:
+    network, variables = tiny_network.make(32)
+    trainable, kept = split_trained(variables)
+    batch = batch_of(2)
+    rows = jax.jit(step.paint, static_argnames="network")(
+        trainable, step.Fixed(kept), batch, network=network
+    )
+    assert rows.shape == (2, 32, 96, 3)
+    grey, predicted, truth = np.split(np.asarray(rows), 3, axis=2)
+    np.testing.assert_allclose(truth, np.asarray(batch["rgb"]) / 255, atol=2e-3)
+    np.testing.assert_allclose(np.ptp(grey, axis=-1), 0, atol=2e-3)
+    for painted in (grey, predicted):
+        np.testing.assert_allclose(
+            color.rgb_to_lightness(painted), color.rgb_to_lightness(truth), atol=0.2
+        )
+
+
+def test_schedules() -> None:
+    config = recipe()
+    rates = [float(step.make_schedule(config)(n)) for n in range(11)]
+    assert rates[0] == 0
+    assert rates[2] == pytest.approx(1e-3)
+    assert rates[10] == pytest.approx(0, abs=1e-9)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    config.schedule = "constant"
+    assert float(step.make_schedule(config)(1)) == pytest.approx(5e-4)
+    assert float(step.make_schedule(config)(9)) == pytest.approx(1e-3)
+    config.warmup_steps = 0
+    assert float(step.make_schedule(config)(0)) == pytest.approx(1e-3)
+
+
+# -- What a run starts from ------------------------------------------------------------------------
+
+
+def test_a_run_starts_from_the_backbone_or_from_a_colorizer(params: Any) -> None:
+    config = recipe(tuned_from="block7a")
+    trainable, kept = start.first_variables(config, Config(network="pyramid", size=32))
+    assert set(trainable["backbone"]) == {"block7a", "head"}
+    assert "block6a" in kept["params"]["backbone"]
+    shipped = weights.load_backbone("efficientnet_lite0")
+    jax.tree.map(
+        np.testing.assert_array_equal, kept["batch_stats"]["backbone"], shipped["batch_stats"]
+    )
+    np.testing.assert_array_equal(
+        kept["params"]["backbone"]["stem"]["conv"]["kernel"],
+        shipped["params"]["stem"]["conv"]["kernel"],
+    )
+    trainable, kept = start.first_variables(recipe(start_from="lite"), params.config)
+    jax.tree.map(np.testing.assert_array_equal, join_trained(trainable, kept), params.variables)
+
+
+# -- Losses ----------------------------------------------------------------------------------------
+
+
+def test_losses_refuse_to_broadcast() -> None:
+    ab = jnp.ones((3, 4, 4, 2))
+    np.testing.assert_allclose(losses.squared_error(ab, 3 * ab), [4, 4, 4])
+    with pytest.raises(ValueError, match="truth is"):
+        losses.squared_error(ab, ab[:1])
+    with pytest.raises(ValueError, match="truth is"):
+        losses.huber(ab, ab[:1], 0.1)
+
+
+def test_huber_is_that_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    predicted, truth = rng.normal(0, 0.3, (2, 3, 4, 4, 2)).astype(np.float32)
+    for delta in (0.01, 0.1, 1.0):
+        theirs = torch.nn.functional.huber_loss(
+            torch.tensor(predicted), torch.tensor(truth), reduction="none", delta=delta
+        )
+        got = losses.huber(jnp.asarray(predicted), jnp.asarray(truth), delta)
+        np.testing.assert_allclose(got, theirs.numpy().mean(axis=(1, 2, 3)), rtol=1e-5)
+
+
+def plain_soft_encode(ab: np.ndarray) -> np.ndarray:
+    """Zhang et al.'s sharing, colour by colour."""
+    shares = np.zeros(len(BINS))
+    distance = np.hypot(*(BINS - ab).T)
+    for nearest in np.argsort(distance, kind="stable")[:5]:
+        shares[nearest] = np.exp(-(distance[nearest] ** 2) / (2 * 5**2))
+    return shares / shares.sum()
+
+
+def test_cross_entropy_is_the_papers() -> None:
+    rng = np.random.default_rng(2)
+    ab = rng.uniform(-60, 60, (2, 3, 3, 2))
+    logits = rng.normal(0, 2, (2, 3, 3, 313))
+    bin_weights = rng.uniform(0.5, 2, 313)
+    expected = np.zeros((2, 3, 3))
+    for place in np.ndindex(2, 3, 3):
+        shares = plain_soft_encode(ab[place])
+        surprise = np.log(np.exp(logits[place]).sum()) - logits[place]
+        expected[place] = bin_weights[shares.argmax()] * (shares * surprise).sum()
+    got = losses.cross_entropy(
+        jnp.asarray(logits, jnp.float32),
+        color.ab_to_network(jnp.asarray(ab, jnp.float32)),
+        jnp.asarray(bin_weights, jnp.float32),
+    )
+    np.testing.assert_allclose(got, expected.mean(axis=(1, 2)), rtol=1e-4)
+
+
+def test_rare_colours_weigh_more_and_a_pixel_one_on_average() -> None:
+    counts = np.random.default_rng(3).exponential(1, 313) ** 4
+    got = losses.rebalancing(counts)
+    kernel = np.exp(-((BINS[:, None] - BINS) ** 2).sum(axis=-1) / 50)
+    prior = (kernel / kernel.sum(axis=0)) @ (counts / counts.sum())
+    assert (prior * got).sum() == pytest.approx(1, rel=1e-5)
+    assert (np.diff(got[np.argsort(prior)]) <= 1e-6).all()
+    # lambda = 0.5 bounds the ratio of any two weights by that of the priors mixed with 1 / Q
+    mixed = 0.5 * prior + 0.5 / 313
+    np.testing.assert_allclose(got / got.max(), mixed.min() / mixed, rtol=1e-5)
+
+
+def test_bin_weights_come_from_the_photos() -> None:
+    red = np.full((2, 64, 64, 3), (200, 40, 40), np.uint8)
+    got = start.bin_weights([{"rgb": red}] * 3, Config(network="pyramid", size=64))
+    lab = skimage.color.rgb2lab(red[0, 0, 0] / 255)
+    nearest = np.hypot(*(BINS - lab[1:]).T).argmin()
+    assert got.argmin() == nearest
+    assert got[nearest] < 1 < np.median(got)

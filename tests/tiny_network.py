@@ -1,0 +1,45 @@
+"""A network of two layers behind the one interface: what is proved of steps needs no larger one."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxcolor.models import Config, colorizer, make_network
+
+
+class TinyBackbone(nn.Module):
+    """Two parts, as a pretrained network has many."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = nn.relu(nn.Conv(8, (3, 3), 2, name="stem")(x))
+        x = nn.BatchNorm(use_running_average=True, name="bn")(x)
+        return nn.relu(nn.Conv(8, (3, 3), name="head")(x))
+
+
+class TinyNetwork(nn.Module):
+    """Lightness -> channels at half of the size."""
+
+    MULTIPLE: ClassVar[int] = 2
+
+    backbone_name: str
+    size: int
+    channels: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, lightness: jax.Array) -> jax.Array:
+        x = TinyBackbone(name="backbone")(lightness.astype(self.dtype))
+        return nn.Conv(self.channels, (3, 3), name="chroma")(x)
+
+
+def make(size: int) -> tuple[Config, Any]:
+    """The config of a tiny network, which becomes known as "tiny", and random variables."""
+    colorizer.NETWORKS["tiny"] = TinyNetwork  # type: ignore[index]
+    config = Config(network="tiny", size=size)
+    lightness = jnp.zeros((1, size, size, 1))
+    return config, jax.jit(make_network(config).init)(jax.random.key(0), lightness)
