@@ -217,6 +217,7 @@ def test_any_mesh_gives_the_losses_of_one_device(
 
 COLLECTIVES = """
 import re, sys
+sys.path.append(sys.argv[1])
 import jax, jax.numpy as jnp, numpy as np
 from ml_collections import FrozenConfigDict
 from jaxcolor.models.colorizer import split_trained
@@ -230,7 +231,7 @@ trainable, kept = split_trained(variables, ("head",))
 config = FrozenConfigDict(dict(
     schedule="constant", learning_rate=1e-3, warmup_steps=0, steps=9, clip_norm=1.0, ema=0.9,
     weight_decay=0.01, backbone_rate=0.1, loss="squared_error", compute_dtype="float32",
-    accumulate=int(sys.argv[1]),
+    accumulate=int(sys.argv[2]),
 ))
 state = step.init_state(trainable, config)
 fixed, state = jax.device_put((step.Fixed(kept), state), sharding.replicated(mesh))
@@ -255,9 +256,7 @@ print(reduced - 4, sum(leaf.nbytes for leaf in jax.tree.leaves(trainable)), othe
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_step_sums_the_gradient_over_devices_and_nothing_else(accumulate: int, run: Run) -> None:
     """All bytes that the devices exchange are the gradient's, and the loss' four."""
-    done = run(
-        [sys.executable, "-c", COLLECTIVES, str(accumulate)], 8, PYTHONPATH=str(ROOT / "tests")
-    )
+    done = run([sys.executable, "-c", COLLECTIVES, str(ROOT / "tests"), str(accumulate)], 8)
     assert done.returncode == 0, done.stderr
     reduced, trainable, others = done.stdout.split(maxsplit=2)
     assert reduced == trainable
