@@ -5,21 +5,28 @@ Nothing that is slow to import stands at the top: `--help` and `--version` answe
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import math
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxcolor import __version__
 
 if TYPE_CHECKING:
+    from jaxcolor.album import Job, Outcome, Settings
+    from jaxcolor.image_io import Source
     from jaxcolor.models.colorizer import Params
 
 _SOME_FAILED = 1
 _NOTHING_DONE = 2
+_INTERRUPTED = 130  # what shells give a program that Ctrl-C ended
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,31 +35,113 @@ def main() -> None:
     """Gives grey photographs their colours back."""
 
 
+def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number to work with.")
+    return value
+
+
 @main.command()
 @click.argument(
-    "photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTO..."
+    "photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTO|FOLDER|-..."
 )
 @click.option(
     "-o",
     "--output",
-    metavar="FILE|FOLDER",
-    help="A file for one photo (the suffix is the format), a folder for several."
-    "  [default: NAME.color.png beside each photo]",
+    metavar="FILE|FOLDER|-",
+    help="A file for one photo (the suffix is the format), a folder for several, - for standard"
+    " output.  [default: NAME.color.SUFFIX beside each photo]",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Enter the folders in a FOLDER.")
+@click.option(
+    "--overwrite/--skip-existing",
+    default=None,
+    help="Make results that are already there anew, or leave them.  [default: leave them; a FILE"
+    " named by -o is made anew]",
+)
+@click.option("--format", metavar="NAME", help="Of the results: png, tif, jpg, webp, avif or bmp.")
+@click.option(
+    "--saturation",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    callback=_finite,
+    help="How vivid the colours are; 0 is grey.",
+)
+@click.option(
+    "--refine",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    callback=_finite,
+    help="How closely colours follow the photo's edges.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    help="The square that the network works on, in pixels: larger for finer colours, smaller for"
+    " calmer ones.  [default: what the weights were trained for]",
 )
 @click.option(
     "--weights", metavar="NAME|FILE", help="One of `jaxcolor models`, or a .safetensors file."
 )
-def colorize(photos: Sequence[Path], output: str | None, weights: str | None) -> None:
-    """Colorize each PHOTO.
+@click.option(
+    "--frame",
+    type=click.IntRange(min=0),
+    help="Which picture of an animation or of a file with several pages, from 0.",
+)
+@click.option(
+    "--max-pixels", type=click.IntRange(min=1), help="Refuse larger photos.  [default: 250000000]"
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Photos read, and written, at once.  [default: one a processor]",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A JSON file with a line a photo: done, skipped, or failed and why.",
+)
+def colorize(
+    photos: Sequence[Path],
+    output: str | None,
+    recursive: bool,
+    overwrite: bool | None,
+    format: str | None,
+    weights: str | None,
+    size: int | None,
+    report: Path | None,
+    **settings: Any,
+) -> None:
+    """Colorize each PHOTO, and the photos in each FOLDER.
+
+    A FOLDER's tree is mirrored in that of -o. A run that was interrupted goes on where it stopped
+    when the same command is given again. "-" is standard input, or output.
 
     The exit code is 0 when all photos are done, 1 when some of them failed (each is named), and 2
     when nothing could be done.
     """
-    jobs = list(zip(photos, _targets(photos, output), strict=True))
-    params = _load(weights)
-    failures = list(_colorize_all(params, jobs))
-    if failures:
-        sys.exit(_NOTHING_DONE if len(failures) == len(jobs) else _SOME_FAILED)
+    from jaxcolor import album
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written
+    jobs = _plan(photos, output, recursive=recursive, format=format)
+    _check_report(report, jobs)
+    outcomes, left = album.sort_out(jobs, overwrite=overwrite)
+    if outcomes:
+        click.echo(_skipped(outcomes))
+    done = album.colorize_files(
+        lambda: _load(weights, size), left, _settings(settings), alone=len(jobs) == 1
+    )
+    try:
+        for outcome in _told(done, len(left)):
+            outcomes.append(outcome)
+    except KeyboardInterrupt:
+        _save_report(report, outcomes)
+        click.echo("interrupted: the same command goes on where this one stopped", err=True)
+        sys.exit(_INTERRUPTED)
+    _save_report(report, outcomes)
+    _end(outcomes)
 
 
 @main.command()
@@ -65,54 +154,39 @@ def models() -> None:
         click.echo(f"{name}\t{config.backbone}\t{config.size}x{config.size}")
 
 
-def _targets(photos: Sequence[Path], output: str | None) -> list[Path]:
-    """Where each photo's result goes; refuses what would overwrite a photo or another result."""
-    if output is None:
-        targets = [photo.with_name(_result_name(photo)) for photo in photos]
-    elif len(photos) > 1 or output.endswith("/") or Path(output).is_dir():
-        folder = _make_folder(Path(output))
-        targets = [folder / _result_name(photo) for photo in photos]
-    else:
-        targets = [_named_file(Path(output))]
-
-    sources = {photo.resolve() for photo in photos}
-    taken: dict[Path, Path] = {}
-    for photo, target in zip(photos, targets, strict=True):
-        if target.resolve() in sources:
-            raise click.UsageError(f"{target}: is one of the photos; choose another -o")
-        other = taken.setdefault(target.resolve(), photo)
-        if other is not photo:
-            raise click.UsageError(f"{other} and {photo} would both become {target}")
-    return targets
-
-
-def _make_folder(folder: Path) -> Path:
-    from jaxcolor import image_io
-
-    if folder.suffix.lower() in image_io.SUFFIXES and not folder.is_dir():
-        raise click.UsageError(f"{folder}: for several photos, -o names a folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.UsageError(f"{folder}: cannot be made ({error.strerror})") from None
-    return folder
-
-
-def _named_file(file: Path) -> Path:
-    from jaxcolor import image_io
+def _plan(photos: Sequence[Path], output: str | None, **options: Any) -> list[Job]:
+    from jaxcolor import album, image_io
 
     try:
-        image_io.format_of(file)
-    except image_io.PhotoError as error:
-        raise click.UsageError(f"{error}, or end the name with / for a folder") from None
-    return file
+        if options["format"] is not None:
+            image_io.named(options["format"])
+        jobs = album.plan(photos, output, **options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if output in (None, "-") and not isinstance(jobs[0].target, Path) and sys.stdout.isatty():
+        raise click.UsageError("-: standard output is a terminal; send it to a file, or use -o")
+    return jobs
 
 
-def _result_name(photo: Path) -> str:
-    return f"{photo.stem}.color.png"
+def _check_report(path: Path | None, jobs: Sequence[Job]) -> None:
+    """Refuses at once what would be noticed after hours."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise click.UsageError(f"{path}: cannot be written: there is no folder {path.parent}")
+    files = {f.resolve() for job in jobs for f in (job.photo, job.target) if isinstance(f, Path)}
+    if path.resolve() in files:
+        raise click.UsageError(f"{path}: is a photo, or becomes one; choose another --report")
 
 
-def _load(weights: str | None) -> Params:
+def _settings(given: dict[str, Any]) -> Settings:
+    from jaxcolor import album
+
+    given["threads"] = given.pop("jobs")
+    return album.Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _load(weights: str | None, size: int | None) -> Params:
     # XLA says at every use of its own cache that this machine might be another one (jax issue
     # 38445). Read when JAX is first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -124,25 +198,56 @@ def _load(weights: str | None) -> Params:
     # Compiling takes longer than colorizing: the second run finds it done.
     jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
     try:
-        return jaxcolor.load(weights)
+        return jaxcolor.load(weights).with_size(size)
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
 
 
-def _colorize_all(params: Params, jobs: Sequence[tuple[Path, Path]]) -> Iterator[Path]:
-    """Does every job, says what went where, and yields the photos that failed."""
+def _skipped(outcomes: Sequence[Outcome]) -> str:
+    if len(outcomes) == 1:
+        return f"{_name(outcomes[0].job.target)} is already there (--overwrite makes it anew)"
+    return f"{len(outcomes)} results are already there (--overwrite makes them anew)"
+
+
+def _told(done: Generator[Outcome, None, None], count: int) -> Iterator[Outcome]:
+    """Hands the outcomes on, and says of each what went where, or what went wrong."""
     from tqdm import tqdm
 
-    import jaxcolor
+    with contextlib.closing(done), tqdm(total=count, unit="photo", disable=None) as bar:
+        for outcome in done:
+            photo, target = _name(outcome.job.photo), outcome.job.target
+            for warning in outcome.warnings:
+                bar.write(f"jaxcolor: {photo}: {warning}", file=sys.stderr)
+            if outcome.status == "failed":
+                bar.write(f"jaxcolor: {outcome.reason}", file=sys.stderr)
+            elif isinstance(target, Path):
+                bar.write(f"{photo} -> {_name(target)}", file=sys.stdout)
+            bar.update()
+            yield outcome
+
+
+def _name(file: Source) -> str:
     from jaxcolor import image_io
 
-    with tqdm(total=len(jobs), unit="photo", disable=None) as bar:
-        for photo, target in jobs:
-            try:
-                image_io.write(target, jaxcolor.colorize(params, image_io.read(photo)))
-                bar.write(f"{photo} -> {target}", file=sys.stdout)
-            except ValueError as error:
-                named = isinstance(error, image_io.PhotoError)
-                bar.write(f"jaxcolor: {error if named else f'{photo}: {error}'}", file=sys.stderr)
-                yield photo
-            bar.update()
+    return image_io.name_of(file)
+
+
+def _save_report(path: Path | None, outcomes: Sequence[Outcome]) -> None:
+    from jaxcolor import album
+
+    if path is None:
+        return
+    try:
+        album.save_report(path, outcomes)
+    except OSError as error:
+        raise click.UsageError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _end(outcomes: Sequence[Outcome]) -> None:
+    """The last line of a run with several photos, and its exit code."""
+    counts = collections.Counter(outcome.status for outcome in outcomes)
+    if len(outcomes) > 1:
+        words = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed"))
+        click.echo(f"{len(outcomes)} photos: {words}")
+    if counts["failed"]:
+        sys.exit(_NOTHING_DONE if counts["failed"] == len(outcomes) else _SOME_FAILED)

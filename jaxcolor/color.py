@@ -43,7 +43,7 @@ def srgb_to_linear(srgb: Float[Array, "..."]) -> Float[Array, "..."]:
     """Undoes the sRGB transfer curve: [0, 1] -> linear light in [0, 1]."""
     srgb = jnp.asarray(srgb, jnp.float32)
     steep = srgb > 0.04045
-    power = ((jnp.where(steep, srgb, 1.0) + 0.055) / 1.055) ** 2.4
+    power = _power((jnp.where(steep, srgb, 1.0) + 0.055) / 1.055, 2.4)
     return jnp.where(steep, power, srgb / 12.92)
 
 
@@ -52,7 +52,7 @@ def linear_to_srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:
     linear = jnp.asarray(linear, jnp.float32)
     steep = linear > 0.0031308
     # The inner `where` keeps the gradient of the branch not taken finite (at black it is infinite).
-    power = 1.055 * jnp.where(steep, linear, 1.0) ** (1 / 2.4) - 0.055
+    power = 1.055 * _power(jnp.where(steep, linear, 1.0), 1 / 2.4) - 0.055
     return jnp.where(steep, power, linear * 12.92)
 
 
@@ -144,7 +144,16 @@ def _linear_rgb(fy: Array, a: Array, b: Array) -> list[Array]:
 
 def _f(t: Array) -> Array:
     steep = t > _DELTA**3
-    return jnp.where(steep, jnp.cbrt(jnp.where(steep, t, 1.0)), t * _SLOPE + _OFFSET)
+    return jnp.where(steep, _power(jnp.where(steep, t, 1.0), 1 / 3), t * _SLOPE + _OFFSET)
+
+
+def _power(x: Array, exponent: float) -> Array:
+    """A positive number to a power, to 2e-6 of itself.
+
+    On a CPU, XLA computes `exp` and `log` of many numbers at once, `pow` and `cbrt` one by one:
+    this is 3 times as fast as `pow` and 25 times as fast as `cbrt`.
+    """
+    return jnp.exp(jnp.log(x) * exponent)
 
 
 def _f_inverse(t: Array) -> Array:

@@ -21,7 +21,7 @@ from jaxcolor.metrics import Picture, RawAccuracy
 from jaxcolor.models.colorizer import Params
 from jaxcolor.predict import colorize_batch
 
-PROTOCOL = 1  # another number whenever the same pictures would get other figures
+PROTOCOL = 2  # another number whenever the same pictures would get other figures
 SIZE = 256  # pixels: the usual size of published figures
 LEAST_CHROMA = 4.0  # of Lab's ab, on average: below it there is nothing to colour in a photo
 
@@ -221,16 +221,15 @@ def best_median_worst(ranked: Iterable[tuple[float, Item]], each: int) -> list[t
 
 
 def read_rgb(photo: Path) -> Image.Image:
-    """A photo as people see it, 8 bits a channel, without its transparency.
+    """A photo as people see it: upright sRGB of 8 bits a channel, without its transparency.
+
+    Of an animation or a file with several pages it is the first picture.
 
     Raises:
       PhotoError: it cannot be read; names it.
     """
-    image = image_io.read(photo)
-    try:
-        return image.convert("RGB")
-    except ValueError as error:
-        raise image_io.PhotoError(f"{photo}: {error}") from None
+    pixels = image_io.open_photo(photo, frame=0).pixels
+    return image_io.from_pixels(pixels, None).convert("RGB")
 
 
 def central_square(image: Image.Image) -> Picture:

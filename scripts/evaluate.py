@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 import io
 import json
 import sys
@@ -58,15 +57,28 @@ class EvaluationError(click.ClickException):
     help=f"A folder for metrics.json, photos.csv and {SHEET}.",
 )
 @click.option("--size", type=int, help="The network's square, instead of the weights' own.")
-def main(weights: str | None, data: Path, out: Path | None, size: int | None) -> None:
+@click.option("--saturation", type=float, help="What the chroma is multiplied by.  [default: 1]")
+@click.option(
+    "--refine", type=float, help="How closely colours follow edges, from 0 to 1.  [default: 1]"
+)
+def main(
+    weights: str | None,
+    data: Path,
+    out: Path | None,
+    size: int | None,
+    saturation: float | None,
+    refine: float | None,
+) -> None:
     """Print the figures of the colorized pictures beside those of the grey ones.
 
     A photo that cannot be read is named, counted and passed over. The exit code is 2 when nothing
     could be measured.
     """
-    options: dict[str, Any] = {}  # what `colorize_batch` is told
+    controls = {"saturation": saturation, "refine": refine}
+    options = {name: value for name, value in controls.items() if value is not None}
     photos = _find_photos(data, out)
     params, identity = _load(weights, size)
+    _check(params, options)
     try:
         report = _evaluate(params, photos, data, out, {"weights": identity, "options": options})
     except OSError as error:  # a photo's would be a PhotoError
@@ -83,7 +95,7 @@ def _find_photos(data: Path, out: Path | None) -> list[Path]:
     photos = sorted(
         path
         for path in data.rglob("*")
-        if path.suffix.lower() in image_io.SUFFIXES and path.is_file() and path != sheet
+        if path.suffix.lower() in image_io.PHOTO_SUFFIXES and path.is_file() and path != sheet
     )
     if not photos:
         raise EvaluationError(f"{data}: no photo in it")
@@ -96,13 +108,21 @@ def _load(name: str | None, size: int | None) -> tuple[Params, dict[str, Any]]:
 
     name = name or weights.available_models()[0]
     try:
-        params = weights.load(name)
-        config = params.config if size is None else dataclasses.replace(params.config, size=size)
+        params = weights.load(name).with_size(size)
     except (OSError, ValueError) as error:
         raise EvaluationError(str(error)) from None
-    params = dataclasses.replace(params, config=config)
     checksum = weights.sha256(weights.locate(name))
-    return params, {"name": name, "sha256": checksum, "config": config.to_json()}
+    return params, {"name": name, "sha256": checksum, "config": params.config.to_json()}
+
+
+def _check(params: Params, options: dict[str, Any]) -> None:
+    """Has `colorize_batch` look at what it will be told, before any work is done."""
+    from jaxcolor import colorize_batch
+
+    try:
+        colorize_batch(params, [], **options)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from None
 
 
 def _evaluate(

@@ -58,6 +58,8 @@ def save_sheet(path: Path, rows: Sequence[Row], titles: Sequence[str] = ()) -> N
     Raises:
       PhotoError: the suffix is of no known format, or the file cannot be written.
     """
+    import numpy as np
+
     from jaxcolor import image_io
 
     blocks = []
@@ -69,7 +71,8 @@ def save_sheet(path: Path, rows: Sequence[Row], titles: Sequence[str] = ()) -> N
         if row.caption:
             blocks.append(_written(row.caption, pictures.width))
         blocks.append(pictures)
-    image_io.write(path, _below(blocks))
+    sheet = np.asarray(_below(blocks))
+    image_io.save_photo(path, image_io.Photo(sheet), sheet)
 
 
 def _written(text: str, width: int) -> Image.Image:

@@ -17,7 +17,7 @@ LAYERS = (
     ("atomic", "fetch", "color", "image_io", "metrics"),
     ("models",),
     ("porting", "weights", "refine", "predict"),
-    ("training", "evaluation"),
+    ("training", "evaluation", "album"),
     ("cli", "web", "__main__", "__init__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

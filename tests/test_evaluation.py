@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib
+import io
 import json
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import click.testing
+import imagecodecs
 import numpy as np
 import pytest
 import skimage.color
 import skimage.metrics
-from PIL import Image
+from PIL import Image, ImageCms
 
 import jaxcolor
 from jaxcolor import evaluation, image_io, weights
@@ -66,6 +68,40 @@ def test_the_central_square(width: int, height: int) -> None:
     box = (left, top, left + side, top + side)
     expected = image.resize((256, 256), Image.Resampling.LANCZOS, box=box)
     np.testing.assert_array_equal(evaluation.central_square(image), expected)
+
+
+def test_a_photo_is_read_as_people_see_it(photos, tmp_path: Path) -> None:
+    """Deep, of another colour space, turned, transparent, moving: 8 bits of sRGB come out."""
+    rgb = photos["coffee"][:60, :90]
+    grey = rgb[..., 1].astype(np.uint16) * 257 + 100
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    adobe = bytes(imagecodecs.cms_profile("adobergb"))
+    Image.fromarray(rgb).save(tmp_path / "adobe.png", icc_profile=adobe)
+    transparent = Image.fromarray(rgb)
+    transparent.putalpha(30)
+    transparent.save(tmp_path / "transparent.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rgb).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.png", exif=exif)
+    frames = [Image.fromarray(rgb).quantize(64), Image.new("P", (90, 60))]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+
+    as_srgb = ImageCms.profileToProfile(
+        Image.fromarray(rgb),
+        ImageCms.ImageCmsProfile(io.BytesIO(adobe)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+    )
+    for name, expected, tolerance in (
+        ("deep.png", np.repeat(rgb[..., 1:2], 3, axis=-1), 0),
+        ("adobe.png", np.asarray(as_srgb), 1),
+        ("transparent.png", rgb, 0),
+        ("a.png", rgb, 0),
+        ("moving.gif", np.asarray(frames[0].convert("RGB")), 0),
+    ):
+        got = evaluation.read_rgb(tmp_path / name)
+        assert got.mode == "RGB"
+        assert np.abs(np.asarray(got).astype(int) - expected).max() <= tolerance, name
 
 
 def test_grey_keeps_lightness(photos) -> None:
@@ -246,7 +282,8 @@ def test_the_script_writes_what_it_prints(run, mixed_folder: Path, tmp_path: Pat
 
     report = json.loads((out / "metrics.json").read_text())
     assert report["photos"] == {"found": 14, "counted": 12, "nothing_to_colour": 1, "damaged": 1}
-    assert report["protocol"] == {"version": 1, "size": 256, "least_chroma": 4.0}
+    assert report["protocol"] == {"version": 2, "size": 256, "least_chroma": 4.0}
+    assert report["options"] == {}
     shipped = Path(weights.__file__).parent / "weights" / "lite.safetensors"
     assert report["weights"]["name"] == "lite"
     assert report["weights"]["sha256"] == hashlib.sha256(shipped.read_bytes()).hexdigest()
@@ -298,6 +335,37 @@ def test_the_sheet_shows_best_median_and_worst(
         top += 256
 
 
+def test_controls_reach_the_colorizer_and_the_results(
+    script, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, float]] = []
+
+    def listen(params: object, greys: list[np.ndarray], *, batch_size: int, **options: Any) -> list:
+        told.append(options)
+        return tint(params, greys, batch_size=batch_size)
+
+    monkeypatch.setattr(evaluation, "colorize_batch", listen)
+    arguments = ("--data", photo_folder, "--out", tmp_path, "--weights", "lite")
+    for controls in ({}, {"saturation": 1.25}, {"saturation": 0.0, "refine": 0.5}):
+        told.clear()
+        flags = [part for name, value in controls.items() for part in (f"--{name}", value)]
+        assert script("evaluate", *arguments, *flags).exit_code == 0
+        assert len(told) == 4  # two batches of photos, two of the sheet
+        assert all(options == controls for options in told)
+        assert json.loads((tmp_path / "metrics.json").read_text())["options"] == controls
+
+
+def test_photos_of_every_suffix_are_found(script, tinted: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    colours = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    for name in ("a.JPG", "b.tiff", "c.webp", "d.avif", "e.gif", "f.ppm", "g.tga"):
+        Image.fromarray(colours).save(folder / name)
+    (folder / "notes.txt").write_text("no photo")
+    result = script("evaluate", "--data", folder)
+    assert result.output.startswith("7 photos: 7 counted"), result.output
+
+
 def test_a_second_run_does_not_measure_the_first_ones_sheet(
     script, tinted: Any, photo_folder: Path
 ) -> None:
@@ -325,6 +393,8 @@ def test_every_mistake_is_one_line_and_exit_code_two(
         ("--data", photo_folder, "--weights", "nothing"): "nothing: no such weights file",
         ("--data", photo_folder, "--weights", file): f"{file}: not a safetensors file",
         ("--data", photo_folder, "--size", 100): "size: 100 is not a positive multiple",
+        ("--data", photo_folder, "--saturation", -1): "saturation: -1.0 is not a number from 0",
+        ("--data", photo_folder, "--refine", "nan"): "refine: nan is not between 0 and 1",
         ("--data", photo_folder, "--out", file): f"{file}: cannot be written",
     }
     for arguments, words in mistakes.items():

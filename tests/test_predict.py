@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from pathlib import Path
@@ -16,7 +17,26 @@ import skimage.color
 from PIL import Image
 
 import jaxcolor
-from jaxcolor import color, predict
+from jaxcolor import color, predict, refine
+from jaxcolor.predict import tiles
+
+# What the peak was with everything compiled, and what it is after a large picture.
+MEMORY = """
+import numpy as np
+import jaxcolor
+from jaxcolor import predict
+def peak():
+    (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    return line.split()[1]
+params = jaxcolor.load()
+pixels = np.full((3000, 4000), 20000, np.uint16)
+for rows in predict.colorize_rows(params, pixels[:1100, :3100]):
+    pass
+before = peak()
+for rows in predict.colorize_rows(params, pixels):
+    pass
+print(before, peak())
+"""
 
 
 def grey(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -24,6 +44,10 @@ def grey(height: int, width: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8))
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def grey_of(rgb: np.ndarray) -> np.ndarray:
+    return np.repeat(np.asarray(Image.fromarray(rgb).convert("L"))[..., None], 3, axis=-1)
 
 
 def lightness(rgb: np.ndarray) -> np.ndarray:
@@ -75,7 +99,7 @@ def test_jax_arrays_and_numpy_arrays_give_the_same(params) -> None:
         assert isinstance(on_device, jax.Array)
         assert on_device.dtype == jnp.uint8
         assert np.abs(np.asarray(on_device).astype(int) - ours).max() <= 1
-        (batched,) = jaxcolor.colorize_batch(params, [jnp.asarray(image)])
+        (batched,) = jaxcolor.colorize_batch(params, [jnp.asarray(image)], batch_size=1)
         assert isinstance(batched, jax.Array)
 
 
@@ -118,20 +142,151 @@ def test_a_colour_photo_is_greyed_first(params, photos) -> None:
     np.testing.assert_allclose(got, jaxcolor.colorize(params, np.asarray(unit)), atol=2e-3)
 
 
-def test_lightness_is_kept_under_any_chroma(params, photos, monkeypatch) -> None:
-    """200 random chroma fields over photos, wild ones among them."""
+@pytest.mark.parametrize(("dtype", "fields", "mean"), [(np.uint8, 200, 0.3), (np.uint16, 40, 0.02)])
+def test_lightness_is_kept_under_any_chroma(photos, dtype: Any, fields: int, mean: float) -> None:
+    """Random chroma fields over photos, wild ones among them, at any saturation and refinement."""
     rng = np.random.default_rng(0)
-    size = params.config.size
     crops = [p[y : y + 100, x : x + 140] for p in photos.values() for y, x in ((0, 0), (90, 130))]
     differences = []
-    for i in range(200):
-        coarse = rng.normal(0, rng.uniform(5, 80), (1, 4, 4, 2)).astype(np.float32)
-        field = jax.image.resize(coarse, (1, size, size, 2), "linear")
-        monkeypatch.setattr(predict, "_predict", lambda params, small, field=field: field)
-        photo = crops[i % len(crops)]
-        got = jaxcolor.colorize(params, photo)
+    for i in range(fields):
+        coarse = rng.normal(0, rng.uniform(5, 80), (4, 4, 2)).astype(np.float32)
+        small = np.empty((64, 64, 3), np.float32)
+        small[..., 0] = rng.uniform(0, 100, (64, 64))
+        small[..., 1:] = jax.image.resize(coarse, (64, 64, 2), "linear")
+        photo = crops[i % len(crops)].astype(dtype) * (np.iinfo(dtype).max // 255)
+        options = {"saturation": rng.choice([0.5, 1, 3]), "refine": rng.choice([0, 0.5, 1])}
+        got = np.concatenate(list(predict.paint_rows(photo, small, **options)))
+        assert got.dtype == dtype
         differences.append(np.abs(lightness(got) - lightness(photo)).ravel())
+    assert np.mean(differences) <= mean
     assert np.mean(np.concatenate(differences) <= 1.0) >= 0.999
+
+
+def test_saturation(params, photos) -> None:
+    grey_photo = grey_of(photos["coffee"])
+    truth = skimage.color.rgb2lab(grey_photo)[..., 0]
+    chroma = {}
+    for factor in (0, 0.5, 1, 2, 1e6):
+        lab = skimage.color.rgb2lab(jaxcolor.colorize(params, grey_photo, saturation=factor))
+        assert np.quantile(np.abs(lab[..., 0] - truth), 0.999) <= 1.0
+        chroma[factor] = np.hypot(lab[..., 1], lab[..., 2])
+    assert chroma[0].max() < 0.5
+    where = (truth > 20) & (truth < 80) & (chroma[2] < 25)  # in gamut at every factor
+    assert chroma[1][where].mean() > 2
+    np.testing.assert_allclose(chroma[2][where].mean(), 2 * chroma[1][where].mean(), rtol=0.05)
+    np.testing.assert_allclose(chroma[0.5][where].mean(), chroma[1][where].mean() / 2, rtol=0.08)
+    assert chroma[1e6].mean() > chroma[2].mean()  # the gamut's surface, not grey
+
+
+def test_refine_is_what_refine_py_does(params, photos) -> None:
+    pixels = grey_of(photos["astronaut"])[..., 0]
+    (small,) = predict.predict_small(params, [pixels])
+    seen = color.grey_to_lightness(pixels / np.float32(255))
+    place = refine.taps(len(small), 512)
+    for strength in (0.0, 0.3, 1.0):
+        ab = refine.enlarge(jnp.asarray(small), seen, place, place, strength)
+        expected = color.lab_to_rgb(jnp.concatenate([seen[..., None], ab], axis=-1)) * 255
+        got = jaxcolor.colorize(params, pixels, refine=strength)
+        assert np.abs(np.asarray(expected) - got).max() <= 0.51
+    default = jaxcolor.colorize(params, pixels)
+    np.testing.assert_array_equal(default, jaxcolor.colorize(params, pixels, refine=1.0))
+    assert (default != jaxcolor.colorize(params, pixels, refine=0.0)).any()
+
+
+def test_a_picture_smaller_than_the_answer_gets_its_average() -> None:
+    noise = np.random.default_rng(0).normal(0, 60, (64, 64, 3)).astype(np.float32)
+    small = noise + np.array([50, 20, -30])
+    for shape in ((1, 1), (2, 3)):
+        ab = jax.image.resize(small[..., 1:], (*shape, 2), "linear")
+        lab = np.concatenate([np.full((*shape, 1), 60), ab], axis=-1)
+        pixels = np.full(shape, color.lightness_to_grey(60.0), np.float32)
+        (got,) = predict.paint_rows(pixels, small.astype(np.float32))
+        np.testing.assert_allclose(got, skimage.color.lab2rgb(lab), atol=0.02)
+
+
+def test_the_guide_is_the_photo_as_the_network_saw_it(params, photos) -> None:
+    pixels = grey_of(photos["astronaut"])
+    (small,) = predict.predict_small(params, [pixels])
+    truth = lightness(pixels).astype(np.float32)
+    expected = jax.image.resize(truth, small.shape[:2], "linear")
+    assert np.abs(small[..., 0] - expected).mean() < 1.0  # it was shrunk in one step, not in two
+
+
+def test_size_is_that_of_the_network(params) -> None:
+    image = grey(90, 120)
+    other = dataclasses.replace(params, config=dataclasses.replace(params.config, size=96))
+    expected = jaxcolor.colorize(other, image)
+    got = jaxcolor.colorize(params, image, size=96)
+    np.testing.assert_array_equal(got, expected)
+    assert (got != jaxcolor.colorize(params, image)).any()
+    (batched,) = jaxcolor.colorize_batch(params, [image], batch_size=1, size=96)
+    np.testing.assert_array_equal(batched, expected)
+    rows = np.concatenate(list(predict.colorize_rows(params, image, size=96)))
+    np.testing.assert_array_equal(rows, expected)
+
+
+def test_controls_inside_jit_and_vmap(params) -> None:
+    image = jnp.asarray(grey(40, 56))
+    colorize = jax.jit(jaxcolor.colorize, static_argnames="size")
+    got = colorize(params, image, saturation=2.0, refine=0.5, size=96)
+    expected = jaxcolor.colorize(params, np.asarray(image), saturation=2.0, refine=0.5, size=96)
+    assert np.abs(np.asarray(got).astype(int) - expected).max() <= 1
+    many = jax.vmap(lambda s: jaxcolor.colorize(params, image, saturation=s))(jnp.arange(3.0))
+    for factor, one in enumerate(many):
+        alone = jaxcolor.colorize(params, np.asarray(image), saturation=factor)
+        assert np.abs(np.asarray(one).astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("control", "error", "words"),
+    [
+        ({"saturation": -0.1}, ValueError, "saturation: -0.1"),
+        ({"saturation": float("nan")}, ValueError, "saturation: nan"),
+        ({"saturation": float("inf")}, ValueError, "saturation: inf"),
+        ({"refine": -0.1}, ValueError, "refine: -0.1"),
+        ({"refine": 1.1}, ValueError, "refine: 1.1"),
+        ({"refine": float("nan")}, ValueError, "refine: nan"),
+        ({"size": 100}, ValueError, "size: 100"),
+        ({"size": 0}, ValueError, "size: 0"),
+        ({"size": 96.0}, TypeError, "float"),
+    ],
+)
+def test_controls_out_of_range_are_refused(params, control, error: type, words: str) -> None:
+    image = grey(4, 4)
+    for work in (
+        lambda: jaxcolor.colorize(params, image, **control),
+        lambda: jaxcolor.colorize(params, jnp.asarray(image), **control),
+        lambda: jaxcolor.colorize_batch(params, [], **control),
+        lambda: predict.colorize_rows(params, image, **control),  # before any row is asked for
+    ):
+        with pytest.raises(error, match=words):
+            work()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_strips_have_the_bytes_of_the_whole(params, monkeypatch, dtype: Any) -> None:
+    image = (grey(700, 1100) / 255).astype(np.float32)
+    if dtype != np.float32:
+        image = (image * np.iinfo(dtype).max).astype(dtype)
+    whole = jaxcolor.colorize(params, image, saturation=2.0)
+    strips = list(predict.colorize_rows(params, image, saturation=2.0))
+    assert [len(strip) for strip in strips] == [512, 188]
+    assert {strip.dtype for strip in strips} == {np.dtype(dtype)}
+    np.testing.assert_array_equal(np.concatenate(strips), whole)
+
+    # And of one tile that holds all of it: tiles have no seams.
+    (small,) = predict.predict_small(params, [image])
+    monkeypatch.setattr(tiles, "_TILE", 1100)
+    (alone,) = predict.paint_rows(image, small, saturation=2.0)
+    np.testing.assert_array_equal(alone, whole)
+
+
+def test_a_large_picture_needs_little_memory(run) -> None:
+    """12 megapixels of 16 bits: a full-size plane of floats is 48 MB, the result 72 MB."""
+    done = run("-c", MEMORY)
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    assert after - before < 60_000  # kB
 
 
 def test_a_batch_gives_what_single_photos_give(params) -> None:
@@ -154,14 +309,14 @@ def test_nothing_is_compiled_from_photo_to_photo(params, caplog) -> None:
     def work(sizes: list[tuple[int, int]]) -> None:
         jaxcolor.colorize_batch(params, [grey(h, w) for h, w in sizes], batch_size=2)
 
-    work([(50, 60), (600, 70), (20, 20)])
+    work([(50, 60), (600, 70), (20, 20)])  # smaller than the network's answer, and larger
     with jax.log_compiles(), caplog.at_level(logging.WARNING, logger="jax"):
         work([(51, 61), (1, 1), (700, 40), (33, 1030), (64, 64)])
     assert not [r for r in caplog.records if "Compiling" in r.getMessage()]
 
 
 def test_threads_give_the_results_of_one(params) -> None:
-    images = [grey(40 + i, 50, seed=i) for i in range(8)]
+    images = [grey(40 + 80 * i, 50 + 90 * (i % 3), seed=i) for i in range(8)]
     expected = [jaxcolor.colorize(params, image) for image in images]
     got: dict[int, np.ndarray] = {}
 
@@ -175,13 +330,6 @@ def test_threads_give_the_results_of_one(params) -> None:
         thread.join()
     for i in range(8):
         np.testing.assert_array_equal(got[i], expected[i])
-
-
-@pytest.mark.parametrize(("old", "new"), [(10, 10), (100, 7), (7, 100), (1, 5), (5, 1), (513, 224)])
-def test_resizing_agrees_with_jax_image(old: int, new: int) -> None:
-    signal = np.random.default_rng(0).random((old, 1), np.float32)
-    expected = jax.image.resize(signal, (new, 1), "linear")
-    np.testing.assert_allclose(predict.resize_matrix(old, new) @ signal, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

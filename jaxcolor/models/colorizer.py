@@ -7,6 +7,7 @@ Whatever stands inside, a colorizer takes L / 50 - 1 of (B, H, W, 1) and gives a
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
@@ -85,6 +86,18 @@ class Params:
 
     config: Config = flax.struct.field(pytree_node=False)
     variables: Any
+
+    def with_size(self, size: int | None) -> Params:
+        """The same colorizer, working on another square; None leaves it as it is.
+
+        Raises:
+          ValueError: the network cannot work on that size.
+          TypeError: it is no whole number.
+        """
+        if size is None:
+            return self
+        config = dataclasses.replace(self.config, size=operator.index(size))
+        return Params(config, self.variables)
 
 
 def make_network(config: Config, dtype: Any = jnp.float32) -> nn.Module:

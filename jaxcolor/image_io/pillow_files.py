@@ -1,0 +1,208 @@
+"""Files of all formats but TIFF and still PNG, by way of Pillow."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PcxImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    PsdImagePlugin,
+    QoiImagePlugin,
+    SgiImagePlugin,
+    SunImagePlugin,
+    TgaImagePlugin,
+    WebPImagePlugin,
+)
+
+from jaxcolor.image_io import modes
+from jaxcolor.image_io.limits import check_scans, check_size
+from jaxcolor.image_io.photo import SEVERAL, Refused, Stored, no_frame
+
+
+class _Jpeg(JpegImagePlugin.JpegImageFile):
+    """A JPEG whose EXIF Pillow does not look at: it would warn of every oddity."""
+
+    def getexif(self) -> Image.Exif:
+        return Image.Exif()
+
+
+# Formats that photos come in. Not those that run other programs (EPS: Ghostscript) or the system's
+# drawing (WMF), nor those of games, icons and video, nor PhotoCD and FITS, of which Pillow reads a
+# small or an unscaled version. TGA, which has no signature, is the last to be tried.
+_PLUGINS: tuple[type[ImageFile.ImageFile], ...] = (
+    _Jpeg,
+    PngImagePlugin.PngImageFile,
+    WebPImagePlugin.WebPImageFile,
+    BmpImagePlugin.BmpImageFile,
+    GifImagePlugin.GifImageFile,
+    AvifImagePlugin.AvifImageFile,
+    Jpeg2KImagePlugin.Jpeg2KImageFile,
+    PpmImagePlugin.PpmImageFile,
+    PsdImagePlugin.PsdImageFile,
+    PcxImagePlugin.PcxImageFile,
+    QoiImagePlugin.QoiImageFile,
+    SgiImagePlugin.SgiImageFile,
+    SunImagePlugin.SunImageFile,
+    TgaImagePlugin.TgaImageFile,
+)
+_ONE_PHOTO = ("PSD", "HEIF")  # further pictures in them are layers and thumbnails
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# Decoders that hold a picture several times over: they get a part of the limit.
+_COSTLY = ("WEBP", "AVIF", "HEIF", "JPEG2000")
+_BLOCK = 1 << 20
+_MAX_COMMENT = 1 << 16
+_IPTC = 0x0404  # its number among Photoshop's resources
+
+
+def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
+    """Reads the only picture of a file, or the one with the number `frame`.
+
+    Raises:
+      Refused: no format known here, several pictures and no `frame`, or too large.
+    """
+    with _limit(max_pixels):
+        image = _opened(file, max_pixels)
+        _check_size(image.size, str(image.format), max_pixels)
+        _choose(image, frame)
+        _check_scans(image, file)
+        bands, alpha = modes.to_bands(image)
+    return Stored(
+        format=str(image.format),
+        bands=bands,
+        alpha=alpha,
+        icc=image.info.get("icc_profile"),
+        exif=image.info.get("exif"),
+        xmp=image.info.get("xmp"),
+        iptc=image.info.get("photoshop", {}).get(_IPTC),
+        dpi=_dpi(image),
+        text=_comment(image),
+    )
+
+
+def _opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+    """As `Image.open`, but with the formats above only."""
+    file.seek(0)
+    head = file.read(32)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
+        return _opened_heif(file)
+    if head[8:16] == b"WEBPVP8X":  # Pillow makes room for the whole canvas at once
+        width, height = (1 + int.from_bytes(head[i : i + 3], "little") for i in (24, 27))
+        _check_size((width, height), "WEBP", max_pixels)
+    for plugin in _PLUGINS:
+        _, accept = Image.OPEN[str(plugin.format)]
+        if accept and accept(head[:16]) is not True:
+            continue
+        file.seek(0)
+        with contextlib.suppress(SyntaxError):
+            return plugin(file)
+    raise Refused("not a picture of any format known here")
+
+
+def _opened_heif(file: BinaryIO) -> ImageFile.ImageFile:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise Refused("HEIC needs one more package: pip install 'jaxcolor[heif]'") from None
+    file.seek(0)
+    return pillow_heif.HeifImageFile(file)
+
+
+def _choose(image: ImageFile.ImageFile, frame: int | None) -> None:
+    several = image.format not in _ONE_PHOTO and getattr(image, "is_animated", False)
+    if frame is None and several:
+        raise Refused(SEVERAL)
+    if not frame:
+        return
+    try:
+        if not several:
+            raise EOFError
+        image.seek(frame)
+    except EOFError:
+        raise Refused(no_frame(frame)) from None
+
+
+def _check_size(size: tuple[int, int], format: str, max_pixels: int) -> None:
+    if format in _COSTLY:
+        check_size(*size, max_pixels * 2 // 5, "2/5 of ")
+    else:
+        check_size(*size, max_pixels)
+
+
+def _check_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:
+    if "progressive" not in image.info:
+        return
+    place = file.tell()
+    file.seek(0)
+    scans, last = 0, b""
+    while block := file.read(_BLOCK):
+        scans += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    file.seek(place)
+    check_scans(scans, image.width * image.height)
+
+
+def _dpi(image: ImageFile.ImageFile) -> tuple[float, float] | None:
+    # Pillow makes up 72 for a JPEG that does not say.
+    if image.format == "JPEG" and image.info.get("jfif_unit") not in (1, 2):
+        return None
+    x, y = image.info.get("dpi", (0, 0))
+    return (float(x), float(y)) if x > 0 and y > 0 else None
+
+
+def _comment(image: ImageFile.ImageFile) -> tuple[tuple[str, str], ...]:
+    comment = image.info.get("comment", b"")
+    if not isinstance(comment, bytes) or not 0 < len(comment) <= _MAX_COMMENT:
+        return ()
+    try:
+        return (("Comment", comment.decode("utf-8")),)
+    except UnicodeDecodeError:
+        return (("Comment", comment.decode("latin-1")),)
+
+
+# -- Pillow's own limit ----------------------------------------------------------------------------
+
+
+class _PillowLimit:
+    """Raises Pillow's limit on pixels, which it has for the whole process, while files are read.
+
+    Pillow warns of a large picture, or gives up, in the middle of decoding it; here the size has
+    been looked at before.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reading: list[int] = []
+        self._usual: int | None = None
+
+    @contextlib.contextmanager
+    def __call__(self, max_pixels: int) -> Iterator[None]:
+        with self._lock:
+            if not self._reading:
+                self._usual = Image.MAX_IMAGE_PIXELS
+            self._reading.append(max_pixels)
+            self._set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reading.remove(max_pixels)
+                self._set()
+
+    def _set(self) -> None:
+        if self._usual is not None:
+            Image.MAX_IMAGE_PIXELS = max(self._usual, *self._reading, 1)
+
+
+_limit = _PillowLimit()

@@ -1,0 +1,192 @@
+"""A photo file of any kind -> `Photo`: decoded, upright, in sRGB."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+
+from jaxcolor.image_io import exif, pillow_files, png, png_chunks, pnm, profiles, tiff, xmp
+from jaxcolor.image_io.limits import MAX_PIXELS
+from jaxcolor.image_io.photo import (
+    SEVERAL,
+    TRANSPOSING,
+    Metadata,
+    Photo,
+    PhotoError,
+    Refused,
+    Source,
+    Stored,
+    name_of,
+    no_frame,
+    one_line,
+)
+
+_T = TypeVar("_T")
+
+_MAX_METADATA = 1 << 20  # bytes of EXIF, of XMP and of IPTC that are kept
+_MAX_STREAM = 1 << 32  # bytes taken from a pipe
+
+
+def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | None = None) -> Photo:
+    """Reads a photo of any kind.
+
+    JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF, JPEG 2000, PPM, PSD, PCX, QOI, SGI, Sun raster and TGA;
+    HEIC with `pip install 'jaxcolor[heif]'`. PNG, TIFF, PPM and grey JPEG 2000 keep 16
+    bits; the others have 8, or are read with 8.
+
+    Args:
+      source: a path, or a file that is open for reading bytes, a pipe included.
+      max_pixels: larger pictures are refused before they are decoded.
+      frame: which picture of an animation or of a file with several pages, from 0. None: the only
+        one.
+
+    Raises:
+      PhotoError: it is missing, no picture, damaged, cut short, too large, or holds several
+        pictures; the message is one line that begins with the file's name.
+    """
+    name = name_of(source)
+    with _naming(name), _binary(source) as file:
+        return _photo(_stored(file, max_pixels, frame))
+
+
+def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
+    if frame is not None and frame < 0:
+        raise Refused(no_frame(frame))
+    file.seek(0)
+    head = file.read(8)
+    if head[:4] in tiff.SIGNATURES:
+        return tiff.read(file, max_pixels, frame)
+    if head == png_chunks.SIGNATURE:
+        animated = png_chunks.is_animated(file)
+        if animated and frame is None:
+            raise Refused(SEVERAL)
+        if not frame:  # Pillow has 8 bits only, but can make up the frames of an animation
+            return png.read(file, max_pixels)
+    if pnm.is_binary(head) and not frame:
+        return pnm.read(file, max_pixels)
+    return pillow_files.read(file, max_pixels, frame)
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Turns whatever goes wrong into a `PhotoError` of one line."""
+    try:
+        yield
+    except Refused as refused:
+        reason = str(refused)
+    except FileNotFoundError:
+        reason = "no such file"
+    except IsADirectoryError:
+        reason = "a folder, not a photo"
+    except PermissionError:
+        reason = "no permission to read it"
+    except MemoryError:
+        reason = "too large for this machine's memory"
+    # Decoders raise whatever their parsers stumble over.
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = f"damaged or cut short ({said[:200]})"
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"cannot be read ({error.strerror})"
+    else:
+        return
+    raise PhotoError(f"{name}: {one_line(reason)}") from None
+
+
+@contextlib.contextmanager
+def _binary(source: Source) -> Iterator[BinaryIO]:
+    """The source as a file that can be read from any place."""
+    if isinstance(source, (str, os.PathLike)):
+        kind = Path(source).stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise Refused("a pipe or a device, not a file")  # reading might wait for ever
+        with Path(source).open("rb") as file:
+            yield file
+    elif source.seekable():
+        yield source
+    else:
+        content = source.read(_MAX_STREAM)
+        yield io.BytesIO(content)
+
+
+def _photo(stored: Stored) -> Photo:
+    """Upright and in sRGB, with the metadata that belongs to that."""
+    block, packet = stored.exif, stored.xmp
+    if block is not None and block.startswith(exif.MARK):
+        block = block[len(exif.MARK) :]
+    keep = _Keeper(stored.warnings)
+    bands, icc = _in_srgb(stored)
+    turn = stored.orientation or keep("EXIF data", exif.orientation, block)
+    turn = turn or keep("XMP data", xmp.orientation, packet) or 1
+    transposed = turn in TRANSPOSING
+    pixels = _TURNS[turn](bands)
+    size = pixels.shape[0], pixels.shape[1]
+    dpi = stored.dpi or keep("EXIF data", exif.resolution, block)
+    metadata = Metadata(
+        format=stored.format,
+        exif=keep("EXIF data", lambda b: exif.cleaned(b, size, transposed=transposed), block),
+        xmp=keep("XMP data", lambda p: xmp.cleaned(p, size), packet),
+        iptc=keep("IPTC data", bytes, stored.iptc),
+        dpi=dpi[::-1] if dpi and transposed else dpi,
+        icc=icc,
+        text=stored.text,
+    )
+    return Photo(
+        pixels=np.ascontiguousarray(pixels),
+        alpha=None if stored.alpha is None else np.ascontiguousarray(_TURNS[turn](stored.alpha)),
+        metadata=metadata,
+        warnings=tuple(dict.fromkeys(stored.warnings)),
+    )
+
+
+class _Keeper:
+    """Reads metadata; what cannot be read becomes a warning, as the photo matters more."""
+
+    def __init__(self, warnings: list[str]):
+        self._warnings = warnings
+
+    def __call__(
+        self, what: str, function: Callable[[bytes], _T], content: bytes | None
+    ) -> _T | None:
+        if not content:
+            return None
+        if len(content) > _MAX_METADATA:
+            self._warnings.append(f"its {what} is too large and left out")
+            return None
+        try:
+            return function(content)
+        except (ValueError, struct.error, IndexError):
+            self._warnings.append(f"its {what} is damaged and left out")
+            return None
+
+
+def _in_srgb(stored: Stored) -> tuple[np.ndarray, bytes | None]:
+    """Grey or RGB pixels, and the profile to write with them."""
+    if stored.icc:
+        try:
+            return profiles.to_srgb(stored.bands, stored.icc)
+        except profiles.ProfileError as error:
+            stored.warnings.append(f"its colour profile {error}: it is not used")
+    bands = stored.bands
+    return (profiles.cmyk_to_rgb(bands) if bands.shape[2:] == (4,) else bands), None
+
+
+# EXIF's orientation -> how the stored picture is turned upright.
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: stored.swapaxes(0, 1)[:, ::-1],
+    7: lambda stored: stored.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda stored: stored.swapaxes(0, 1)[::-1],
+}

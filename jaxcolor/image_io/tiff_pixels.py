@@ -1,0 +1,182 @@
+"""The pixels of a TIFF's page in full depth, by way of tifffile.
+
+Pillow would read colours of 16 bits as 8 and does not know grey of 16 bits with alpha; and libtiff,
+on which it stands, writes about damaged fax and JPEG data on standard error.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+from tifffile import TiffPage
+
+from jaxcolor.image_io import modes
+from jaxcolor.image_io.limits import check_scans
+from jaxcolor.image_io.photo import Refused
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+# Colour model -> channels, without extra ones.
+_CHANNELS = {
+    _WHITE_IS_ZERO: 1,
+    _BLACK_IS_ZERO: 1,
+    _RGB: 3,
+    _PALETTE: 1,
+    _CMYK: 4,
+    _YCBCR: 3,
+    _LAB: 3,
+}
+_NONE, _JPEG = 1, 7
+# None, fax (modified Huffman, groups 3 and 4), LZW, JPEG, deflate, PackBits, deflate, Zstandard.
+_COMPRESSIONS = (_NONE, 2, 3, 4, 5, _JPEG, 8, 32773, 32946, 50000)
+_PREDICTORS = (1, 2, 3)
+_SEPARATE = 2  # each channel stored as a plane of its own
+_FLOAT = 3  # a sample format
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha: the first is multiplied into the colours
+_MAX_SAMPLES = 8
+_MAX_TILE = 4  # pixels of a tile for a pixel of the picture
+_BUFFER = 1 << 24  # bytes of strips read at once
+_JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
+
+
+def read(file: BinaryIO, page: TiffPage) -> tuple[np.ndarray, np.ndarray | None]:
+    """(H, W) grey, (H, W, 3) RGB or (H, W, 4) CMYK over the full range, and alpha.
+
+    Raises:
+      Refused: damaged, cut short, or of a kind that is not read.
+    """
+    _check_kind(page)
+    _check_segments(file, page)
+    data = page.asarray(squeeze=False, buffersize=_BUFFER)  # (planes, 1, H, W, samples)
+    separate = page.planarconfig == _SEPARATE
+    data = np.moveaxis(data[:, 0, :, :, 0], 0, -1) if separate else data[0, 0]
+    channels = _CHANNELS[page.photometric]
+    samples = _full_range(page, data)
+    colours = samples[..., 0] if channels == 1 else samples[..., :channels]
+    if page.photometric == _PALETTE:
+        colours = _looked_up(page, data[..., 0])
+    elif page.photometric == _WHITE_IS_ZERO:
+        colours = _white(samples) - colours
+    elif page.photometric in (_YCBCR, _LAB):
+        colours = _to_rgb(page, colours)
+    kind = page.extrasamples[0] if page.extrasamples else _UNASSOCIATED
+    if page.samplesperpixel == channels or kind not in (_ASSOCIATED, _UNASSOCIATED):
+        return np.ascontiguousarray(colours), None
+    alpha = np.ascontiguousarray(samples[..., channels])
+    if kind == _ASSOCIATED:
+        colours = _divided(colours, alpha)
+    return np.ascontiguousarray(colours), alpha
+
+
+# -- before decoding -------------------------------------------------------------------------------
+
+
+def _check_kind(page: TiffPage) -> None:
+    def refuse(what: str, value: object) -> None:
+        raise Refused(f"a kind of TIFF that is not read ({what} {getattr(value, 'name', value)})")
+
+    if page.photometric not in _CHANNELS:
+        refuse("colours", page.photometric)
+    if page.compression not in _COMPRESSIONS:
+        refuse("compression", page.compression)
+    if page.predictor not in _PREDICTORS:
+        refuse("predictor", page.predictor)
+    if not isinstance(page.bitspersample, int) or page.dtype is None:
+        refuse("bits a sample", page.bitspersample)
+    if page.photometric in (_PALETTE, _YCBCR, _LAB) and page.bitspersample > 8:
+        refuse("bits a sample", page.bitspersample)
+    if not _CHANNELS[page.photometric] <= page.samplesperpixel <= _MAX_SAMPLES:
+        refuse("samples a pixel", page.samplesperpixel)
+    if page.imagedepth != 1:
+        refuse("depth", page.imagedepth)
+
+
+def _check_segments(file: BinaryIO, page: TiffPage) -> None:
+    """Refuses strips and tiles that are missing, outside the file, or absurdly large."""
+    size = file.seek(0, 2)
+    pixels = page.imagewidth * page.imagelength
+    width = page.tilewidth or page.imagewidth
+    height = page.tilelength or page.rowsperstrip or page.imagelength
+    if width * height > _MAX_TILE * max(pixels, 1 << 20):
+        raise Refused("damaged: its tiles are larger than the picture")
+    across, down = -(-page.imagewidth // width), -(-page.imagelength // height)
+    planes = page.samplesperpixel if page.planarconfig == _SEPARATE else 1
+    if len(page.dataoffsets) < across * down * planes:
+        raise Refused("damaged: strips or tiles are missing")
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if min(page.dataoffsets) < 8 or max(at + count for at, count in segments) > size:
+        raise Refused("cut short")
+    if page.compression == _JPEG:
+        for at, count in segments:
+            file.seek(at)
+            _check_jpeg(file.read(count), width * height)
+
+
+def _check_jpeg(data: bytes, pixels: int) -> None:
+    """A JPEG inside says itself how large it is."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        length, precision, height, width = struct.unpack_from(">HBHH", data, at + 2)
+        if marker in _JPEG_FRAMES:
+            if precision != 8 or width * height > 2 * pixels + (1 << 16):
+                break
+            return check_scans(data.count(b"\xff\xda"), width * height)
+        at += 2 + length
+    raise Refused("damaged: the JPEG inside makes no sense")
+
+
+# -- colours ---------------------------------------------------------------------------------------
+
+
+def _full_range(page: TiffPage, data: np.ndarray) -> np.ndarray:
+    """Samples of any type -> uint8, uint16 or float32 in [0, 1]."""
+    if page.sampleformat == _FLOAT:
+        return modes.floats(data)
+    bits = page.bitspersample
+    if data.dtype in (np.uint8, np.uint16) and bits in (8, 16):
+        return data
+    top = 2**bits - 1
+    if bits < 8:
+        return data.astype(np.uint8) * np.uint8(255 // top)
+    if bits < 16:
+        return ((data.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+    return modes.integers(data)
+
+
+def _looked_up(page: TiffPage, indices: np.ndarray) -> np.ndarray:
+    table = np.asarray(page.colormap)
+    if table.shape != (3, 2**page.bitspersample):
+        raise Refused("damaged: its palette has the wrong size")
+    # 16 bits by the book; some write 8 into them.
+    colours = (table if table.max() < 256 else table >> 8).astype(np.uint8)
+    grey = bool((colours == colours[0]).all())
+    return (colours[0] if grey else np.ascontiguousarray(colours.T))[indices.astype(np.uint8)]
+
+
+def _to_rgb(page: TiffPage, colours: np.ndarray) -> np.ndarray:
+    """YCbCr, where tifffile has not done it, and Lab -> RGB."""
+    if page.photometric == _YCBCR and page.compression == _JPEG:
+        return colours
+    mode = "YCbCr" if page.photometric == _YCBCR else "LAB"
+    height, width, _ = colours.shape
+    packed = np.ascontiguousarray(colours).tobytes()
+    return modes.to_pixels(Image.frombytes(mode, (width, height), packed, "raw", mode))[0]
+
+
+def _white(samples: np.ndarray) -> Any:
+    return samples.dtype.type(1 if samples.dtype == np.float32 else np.iinfo(samples.dtype).max)
+
+
+def _divided(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours that were multiplied by alpha, as they were before."""
+    white = float(_white(colours))
+    out = np.empty_like(colours)
+    for row in range(len(colours)):
+        cover = np.maximum(alpha[row].astype(np.float32), 1e-6)
+        cover = cover if colours.ndim == 2 else cover[:, None]
+        exact = (colours[row] * (white / cover)).clip(0, white)
+        out[row] = exact if colours.dtype == np.float32 else exact + 0.5
+    return out

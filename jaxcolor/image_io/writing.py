@@ -1,0 +1,185 @@
+"""`Photo` and its colours -> a file, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from jaxcolor.atomic import open_whole
+from jaxcolor.image_io import formats, modes, png_writing, tiff_writing
+from jaxcolor.image_io.capacity import fitting, pillow_arguments
+from jaxcolor.image_io.formats import Format
+from jaxcolor.image_io.photo import Metadata, Photo, PhotoError, Refused, Source, name_of
+
+# JPEG's steps of quantization, row by row: 8 rows of vertical frequencies, 8 horizontal ones each.
+# Steps of 1 for luma's 15 lowest frequencies and 2 for the others keep L to 0.22 on average, 99.9 %
+# of it within 1, in files half as large again as those of quality 95, which keeps it to 0.5; the
+# usual tables need more bytes for less (docs/refine.md). Chroma's steps are those of quality 95.
+_LUMA = [1 if u + v < 5 else 2 for v in range(8) for u in range(8)]
+_CHROMA = [
+    *(2, 2, 2, 5, 10, 10, 10, 10),
+    *(2, 2, 3, 7, 10, 10, 10, 10),
+    *(2, 3, 6, 10, 10, 10, 10, 10),
+    *(5, 7, 10, 10, 10, 10, 10, 10),
+    *[10] * 32,
+]
+# A result is written once and kept for long. JPEG and AVIF keep the full resolution of colours;
+# WebP can do so only without loss. There method 1 is 15 % smaller than 0, and quality, which is
+# effort, gains 0.1 % from 50 to 80 at three times the time.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"qtables": [_LUMA, _CHROMA], "subsampling": "4:4:4"},
+    "WEBP": {"lossless": True, "method": 1, "quality": 50, "exact": True},
+    "AVIF": {"quality": 99, "subsampling": "4:4:4", "speed": 8},
+    "BMP": {},
+}
+_STREAMED = {"PNG": png_writing.write, "TIFF": tiff_writing.write}
+_STRIP = 1 << 20  # pixels of a whole picture that are handed on at once
+
+Rgb = np.ndarray | Iterable[np.ndarray]
+
+
+def save_photo(
+    target: Source, photo: Photo, rgb: Rgb, *, format: str | None = None
+) -> tuple[str, ...]:
+    """Writes a photo's colours with all that the photo carries beside its pixels.
+
+    PNG and TIFF are written with 16 bits if `rgb` has more than 8, and in strips: no second copy of
+    the picture is made. The bytes do not depend on the height of the strips.
+
+    Args:
+      target: a path; the file appears whole or not at all. Or a file that is open for writing
+        bytes, a pipe included.
+      photo: from `open_photo`: gives transparency and metadata.
+      rgb: (H, W, 3) of uint8, uint16 or float in [0, 1]; whole, or in strips from the top, each an
+        array that is not written to again.
+      format: as `formats.named` takes it. None: what the path's suffix says, or for an open file
+        the photo's own format, PNG where that cannot be written.
+
+    Returns:
+      What the format cannot hold and is left out, a line each.
+
+    Raises:
+      PhotoError: the format is not known, cannot hold the photo's size or transparency, or the
+        file cannot be written.
+      ValueError: the strips are not the photo's size.
+    """
+    wanted = check_writable(target, photo, format=format)
+    metadata, left_out = fitting(photo.metadata, wanted)
+    dtype, strips = _strips(photo, rgb, wanted)
+    channels = 3 if photo.alpha is None or not wanted.alpha else 4
+    encode = _STREAMED.get(wanted.name) or functools.partial(_encode_whole, wanted.name)
+    try:
+        with _whole(target) as file:
+            encode(file, strips, (*photo.size, channels), dtype, metadata)
+    except Refused as refused:
+        raise PhotoError(f"{name_of(target)}: {refused}") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PhotoError(f"{name_of(target)}: cannot be written ({reason})") from None
+    return left_out
+
+
+def check_writable(target: Source, photo: Photo, *, format: str | None = None) -> Format:
+    """The format that `save_photo` would write, known before the work is done.
+
+    Raises:
+      PhotoError: as `save_photo`, as far as it can be told without the colours.
+    """
+    if format is not None:
+        try:
+            wanted = formats.named(format)
+        except ValueError as error:
+            raise PhotoError(f"{name_of(target)}: {error}") from None
+    elif isinstance(target, (str, os.PathLike)):
+        wanted = formats.format_of(target)
+    else:
+        wanted = formats.own_format(photo.metadata.format)
+    height, width = photo.size
+    if max(height, width) > wanted.max_side:
+        raise PhotoError(
+            f"{name_of(target)}: {wanted.name} holds at most {wanted.max_side} pixels a side,"
+            f" not {width}x{height}; name it .png"
+        )
+    if wanted.max_pixels is not None and height * width > wanted.max_pixels:
+        raise PhotoError(
+            f"{name_of(target)}: too large for {wanted.name}, which takes too much memory to write"
+            f" above {wanted.max_pixels:,} pixels; name it .png"
+        )
+    if not wanted.alpha and photo.alpha is not None and not _is_opaque(photo.alpha):
+        raise PhotoError(
+            f"{name_of(target)}: {wanted.name} cannot hold the photo's transparency; name it .png"
+        )
+    return wanted
+
+
+def _is_opaque(alpha: np.ndarray) -> bool:
+    return bool(alpha.min() == (1 if alpha.dtype == np.float32 else np.iinfo(alpha.dtype).max))
+
+
+@contextlib.contextmanager
+def _whole(target: Source) -> Iterator[BinaryIO]:
+    """A file to write and to seek in, that becomes the target when all is well."""
+    if isinstance(target, (str, os.PathLike)):
+        with open_whole(target) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as file:
+        yield file
+        file.seek(0)
+        shutil.copyfileobj(file, target)
+        target.flush()
+
+
+def _strips(photo: Photo, rgb: Rgb, format: Format) -> tuple[np.dtype, Iterator[np.ndarray]]:
+    """The type that is written, and the colours in it, joined by alpha where it can be held."""
+    height, width = photo.size
+    if isinstance(rgb, np.ndarray):
+        rows = max(1, _STRIP // width)
+        rgb = [rgb[top : top + rows] for top in range(0, len(rgb), rows)]
+    given = iter(rgb)
+    first = next(given, np.empty((0, width, 3), np.uint8))
+    depth = np.uint16 if format.deep and first.dtype != np.uint8 else np.uint8
+    alpha = photo.alpha if format.alpha else None
+
+    def finished() -> Iterator[np.ndarray]:
+        top = 0
+        for strip in itertools.chain([first], given):
+            if strip.shape[1:] != (width, 3) or top + len(strip) > height:
+                raise ValueError(f"{strip.shape} after {top} rows is no part of {height}x{width}")
+            out = modes.to_depth(strip, depth)
+            if alpha is not None:
+                cover = modes.to_depth(alpha[top : top + len(strip)], depth)
+                out = np.concatenate([out, cover[..., None]], axis=-1)
+            yield out
+            top += len(strip)
+        if top != height:
+            raise ValueError(f"{top} rows of {height}")
+
+    return np.dtype(depth), finished()
+
+
+def _encode_whole(
+    name: str,
+    file: BinaryIO,
+    strips: Iterator[np.ndarray],
+    shape: tuple[int, int, int],
+    dtype: np.dtype,
+    metadata: Metadata,
+) -> None:
+    """Writes by way of Pillow, which needs the whole picture."""
+    height, width, channels = shape
+    image = Image.new("RGBA" if channels == 4 else "RGB", (width, height))
+    top = 0
+    for strip in strips:
+        image.paste(Image.fromarray(strip), (0, top))
+        top += len(strip)
+    image.save(file, name, **_OPTIONS[name], **pillow_arguments(metadata, name))

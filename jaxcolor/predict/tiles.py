@@ -1,0 +1,97 @@
+"""Pictures of any size through programs of one shape: tile by tile, in bounded memory.
+
+Every pixel's result depends on the pixel and on the small picture alone, so tiles have no seams:
+however many stand side by side, the bytes are the same.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from jaxcolor.predict import pure
+from jaxcolor.refine import Taps, averaging, resize_matrix, taps
+
+_TILE = 512  # pixels; the square that the full-size picture is worked on in
+_AHEAD = 4  # tiles that the device is given before the first is asked for: it never waits for NumPy
+
+
+def shrink(pixels: np.ndarray, size: int) -> Float[np.ndarray, "s s"]:
+    """L of a picture (H, W, 1 or 3), at (size, size)."""
+    height, width, _ = pixels.shape
+    rows, columns = resize_matrix(height, size), resize_matrix(width, size)
+    parts = (
+        pure.shrink_part(_lightness(pixels, y, x), _pad(rows[:, y], 1), _pad(columns[:, x], 1))
+        for y, x in _tiles(height, width)
+    )
+    total = np.zeros((size, size), np.float32)
+    for part in _ahead(parts):
+        total += np.asarray(part)
+    return total
+
+
+def paint(
+    pixels: np.ndarray, small: Float[np.ndarray, "s s 3"], saturation: float, refine: float
+) -> Iterator[np.ndarray]:
+    """A picture (H, W, 1 or 3) in the small picture's colours: strips (rows, W, 3) of its type."""
+    height, width, _ = pixels.shape
+    size = small.shape[0]
+    matrices = averaging(size, height), averaging(size, width)
+    ready = pure.prepare(small, *matrices, np.float32(saturation))
+    rows, columns = taps(size, height), taps(size, width)
+    strength, dtype = np.float32(refine), _device_type(pixels)
+    painted = _ahead(
+        pure.paint(
+            _lightness(pixels, y, x), ready, _cut(rows, y), _cut(columns, x), strength, dtype
+        )
+        for y, x in _tiles(height, width)
+    )
+    for top in range(0, height, _TILE):
+        strip = np.empty((min(_TILE, height - top), width, 3), pixels.dtype)
+        for left in range(0, width, _TILE):
+            part = strip[:, left : left + _TILE]
+            part[...] = np.asarray(next(painted))[: part.shape[0], : part.shape[1]]
+        yield strip
+
+
+def _ahead(tiles: Iterator[Array]) -> Iterator[Array]:
+    """The same tiles, each begun some time before it is handed out."""
+    begun: collections.deque[Array] = collections.deque()
+    for tile in tiles:
+        begun.append(tile)
+        if len(begun) > _AHEAD:
+            yield begun.popleft()
+    yield from begun
+
+
+def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            yield slice(top, top + _TILE), slice(left, left + _TILE)
+
+
+def _lightness(pixels: np.ndarray, y: slice, x: slice) -> Array:
+    """L of a tile; black where it reaches over the border."""
+    tile = pixels[y, x].astype(_device_type(pixels), copy=False)
+    # A program of its own: fused with painting, XLA would compute L anew for each of its uses.
+    return pure.to_lightness(_pad(_pad(tile, 0), 1))
+
+
+def _cut(axis: Taps, part: slice) -> Taps:
+    return Taps(*(_pad(array[:, part], 1, mode="edge") for array in axis))
+
+
+def _pad(array: np.ndarray, axis: int, mode: str = "constant") -> np.ndarray:
+    missing = _TILE - array.shape[axis]
+    if not missing:
+        return array
+    widths = [(0, missing if i == axis else 0) for i in range(array.ndim)]
+    return np.pad(array, widths, mode=mode)  # type: ignore[call-overload]
+
+
+def _device_type(pixels: np.ndarray) -> np.dtype:
+    return np.dtype(np.float32) if pixels.dtype.kind == "f" else pixels.dtype

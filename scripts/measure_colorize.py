@@ -1,0 +1,167 @@
+"""Measures what `colorize` does with the full-size picture; docs/refine.md holds the figures.
+
+python scripts/measure_colorize.py chroma            # how well known chroma is enlarged
+python scripts/measure_colorize.py pictures 12 100   # time and peak memory, by megapixels
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+FREE = ("astronaut", "chelsea", "coffee", "rocket", "stereo_motorcycle")  # inside scikit-image
+SIZES = (224, 112, 64)
+EDGES = 0.1  # the share of pixels that counts as near an edge: those of the steepest L
+
+# In a process of its own, as a user's: reading, colorizing, writing. Each is run once before on a
+# small picture, so that compiling is not in the times. VmHWM is the peak of this process alone.
+PICTURE = """
+import json, sys, time
+import numpy as np
+import jaxcolor
+from jaxcolor import image_io, predict
+params = jaxcolor.load()
+for rows in predict.colorize_rows(params, np.zeros((600, 600), np.uint16)):
+    pass
+times = [time.perf_counter()]
+photo = image_io.open_photo(sys.argv[1])
+times.append(time.perf_counter())
+for rows in predict.colorize_rows(params, photo.pixels):
+    pass
+times.append(time.perf_counter())
+image_io.save_photo(sys.argv[2], photo, predict.colorize_rows(params, photo.pixels))
+times.append(time.perf_counter())
+(peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(json.dumps([*np.diff(times), int(peak) / 1e6]))
+"""
+
+
+@click.group()
+def main() -> None:
+    """Measure one kind of work."""
+
+
+@main.command()
+@click.argument("photos", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--size", "sizes", type=int, multiple=True, default=SIZES, show_default=True)
+def chroma(photos: tuple[Path, ...], sizes: tuple[int, ...]) -> None:
+    """Enlarge the true ab of colour PHOTOS from SIZE x SIZE, and compare it with what it was.
+
+    Without PHOTOS: five free ones. Each photo is made small as `colorize` makes it, its ab by
+    plain averaging. PSNR is that of ab over a range of 220; near edges it is the root mean square
+    error of ab on the tenth of the pixels where L is steepest. All are means over the photos.
+    """
+    labs = [_to_lab(rgb) for rgb in (map(_read, photos) if photos else _free_photos())]
+    for size in sizes:
+        plain, refined = (
+            np.mean([_figures(lab, size, strength) for lab in labs], axis=0)
+            for strength in (0.0, 1.0)
+        )
+        click.echo(
+            f"{size}: PSNR bilinear {plain[0]:.2f}, joint bilateral {refined[0]:.2f} dB; "
+            f"near edges bilinear {plain[1]:.2f}, joint bilateral {refined[1]:.2f}"
+        )
+
+
+@main.command()
+@click.argument("megapixels", nargs=-1, type=float, required=True)
+@click.option("--repeats", default=3, show_default=True)
+def pictures(megapixels: tuple[float, ...], repeats: int) -> None:
+    """Read, colorize and write a grey TIFF of 16 bits and so many MEGAPIXELS; medians, in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [_write_picture(Path(folder, f"{number}.tif"), number) for number in megapixels]
+        out = Path(folder, "colour.tif")
+        rounds = [[_measured(file, out) for file in files] for _ in range(repeats)]
+    for number, runs in zip(megapixels, zip(*rounds, strict=True), strict=True):
+        read, work, whole, peak = (statistics.median(part) for part in zip(*runs, strict=True))
+        click.echo(
+            f"{number:g} megapixels: reading {read:.1f} s, colorizing {work:.1f} s "
+            f"({1000 * work / number:.0f} ms a megapixel), the same while writing {whole:.1f} s; "
+            f"peak {peak:.2f} GB"
+        )
+
+
+def _figures(lab: np.ndarray, size: int, strength: float) -> tuple[float, float]:
+    """PSNR of the enlarged ab, and its error near edges."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxcolor import refine
+
+    height, width, _ = lab.shape
+    lightness, truth = lab[..., 0], lab[..., 1:]
+    seen = refine.resize_matrix(height, size) @ lightness @ refine.resize_matrix(width, size).T
+    small = np.stack([seen, *(_averaged(truth[..., i], size) for i in range(2))], axis=-1)
+    places = refine.taps(size, height), refine.taps(size, width)
+    enlarge = jax.jit(refine.enlarge)
+    ab = enlarge(jnp.asarray(small), jnp.asarray(lightness), *places, strength)
+    error = np.square(np.asarray(ab) - truth).mean(axis=-1)
+    steepness = np.hypot(*np.gradient(lightness))
+    near = steepness >= np.quantile(steepness, 1 - EDGES)
+    return 10 * np.log10(220**2 / error.mean()), np.sqrt(error[near].mean())
+
+
+def _averaged(plane: np.ndarray, size: int) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BOX))
+
+
+def _to_lab(rgb: np.ndarray) -> np.ndarray:
+    import jax
+
+    from jaxcolor import color
+
+    return np.asarray(jax.jit(color.rgb_to_lab)(rgb / np.float32(255)))
+
+
+def _read(photo: Path) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.open(photo).convert("RGB"))
+
+
+def _free_photos() -> Iterator[np.ndarray]:
+    import skimage.data
+
+    for name in FREE:
+        loaded: Any = getattr(skimage.data, name)()
+        yield loaded[0] if isinstance(loaded, tuple) else loaded  # the left one of a stereo pair
+
+
+def _write_picture(file: Path, megapixels: float) -> Path:
+    """A landscape of soft blots, with grain."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = round(megapixels * 1e6 / height)
+    blots = Image.fromarray(rng.uniform(5000, 60000, (9, 12)).astype(np.float32))
+    soft = np.array(blots.resize((width, height), Image.Resampling.BICUBIC))
+    for row in soft:
+        row += rng.normal(0, 500, width)
+    Image.fromarray(soft.clip(0, 65535).astype(np.uint16)).save(file)
+    return file
+
+
+def _measured(file: Path, out: Path) -> list[float]:
+    done = subprocess.run(
+        [sys.executable, "-c", PICTURE, str(file), str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return list(json.loads(done.stdout))
+
+
+if __name__ == "__main__":
+    main()

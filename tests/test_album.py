@@ -1,0 +1,236 @@
+"""Albums through the real command: mirrored, killed, continued, and nothing but results left.
+
+The long form: `JAXCOLOR_ALBUM=280 pytest -q tests/test_album.py -k killed`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxcolor
+from jaxcolor import album as albums
+from jaxcolor.models.colorizer import Params
+
+GOOD = int(os.environ.get("JAXCOLOR_ALBUM", "56"))
+BAD = GOOD // 14 + 1
+KINDS = ("jpg", "png", "webp", "tif", "bmp", "gif")
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray]) -> Path:
+    """Small grey photos of several formats and sizes in nested folders, some of them damaged."""
+    folder = tmp_path_factory.mktemp("night") / "album"
+    source = photos["astronaut"]
+    for i in range(GOOD):
+        place = folder / ("", "one", "one/two", "three")[i % 4]
+        place.mkdir(parents=True, exist_ok=True)
+        height, width = 20 + 3 * (i % 7), 30 + 5 * (i % 5)
+        grey = Image.fromarray(source[i : i + height, i : i + width]).convert("L")
+        if i % 12 == 3:  # a scan of 16 bits
+            grey = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+        grey.save(place / f"{i:03}.{KINDS[i % len(KINDS)]}")
+    whole = (folder / "000.jpg").read_bytes()
+    for i in range(BAD):
+        (folder / "one" / f"bad{i}.jpg").write_bytes(whole[: 40 + 50 * i])
+    (folder / "notes.txt").write_text("not a photo")
+    return folder
+
+
+def command(album: Path, out: Path, *options: object) -> list[str]:
+    words = ("-m", "jaxcolor", "colorize", album, "-o", out, "--recursive", *options)
+    return [sys.executable, *map(str, words)]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def statuses(report: Path) -> dict[str, int]:
+    lines = json.loads(report.read_text())
+    assert len(report.read_text().splitlines()) == len(lines) + 2
+    found = [line["status"] for line in lines]
+    return {status: found.count(status) for status in set(found)}
+
+
+def test_killed_twice_and_continued_to_the_same_bytes(run, album: Path, tmp_path: Path) -> None:
+    calm, report = tmp_path / "calm", tmp_path / "calm.json"
+    result = run(*command(album, calm, "--report", report, "--jobs", 1)[1:])
+    assert result.returncode == 1, result.stderr
+    assert f"{GOOD + BAD} photos: {GOOD} done, 0 skipped, {BAD} failed" in result.stdout
+    assert statuses(report) == {"done": GOOD, "failed": BAD}
+    expected = files(calm)
+    assert len(expected) == GOOD
+    assert all("bad" in line for line in result.stderr.splitlines())
+
+    out = tmp_path / "out"
+    (out / "one").mkdir(parents=True)
+    (out / "one" / ".x.jpg.0123abcd.tmp").write_bytes(b"left by a run that was killed")
+    before = files(album)
+    for end, done in ((signal.SIGKILL, GOOD // 7), (signal.SIGINT, GOOD // 2)):
+        process = subprocess.Popen(
+            command(album, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 120
+        while len(files(out)) < done and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(end)
+        stdout, stderr = process.communicate(timeout=60)
+        assert len(files(out)) < GOOD, "it was over before it was stopped"
+        if end == signal.SIGINT:
+            assert process.returncode == 130, stderr
+            assert stderr.splitlines()[-1].startswith("interrupted: the same command goes on")
+            assert not [name for name in files(out) if name.endswith(".tmp")]
+            assert "results are already there" in stdout
+
+    result = run(*command(album, out, "--report", tmp_path / "last.json")[1:])
+    assert result.returncode == 1
+    last = statuses(tmp_path / "last.json")
+    assert last["failed"] == BAD
+    assert last["done"] + last["skipped"] == GOOD
+    assert last["skipped"] >= GOOD // 2
+    assert files(out) == expected
+    assert files(album) == before
+
+
+def test_results_keep_their_photos_kind(run, album: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    names = (
+        "three/003.tif",
+        "one/001.png",
+        "one/two/002.webp",
+        "one/005.gif",
+        "000.jpg",
+        "004.bmp",
+    )
+    for name in names:
+        (tmp_path / "in" / Path(name).name).write_bytes((album / name).read_bytes())
+    result = run(*command(tmp_path / "in", tmp_path / "out")[1:])
+    assert result.returncode == 0, result.stderr
+    kinds = {}
+    for path in (tmp_path / "out").iterdir():
+        with Image.open(path) as image:
+            kinds[path.name] = image.format
+    assert kinds == {
+        "003.tif": "TIFF",
+        "001.png": "PNG",
+        "002.webp": "WEBP",
+        "005.png": "PNG",
+        "000.jpg": "JPEG",
+        "004.bmp": "BMP",
+    }
+    assert jaxcolor.image_io.open_photo(tmp_path / "out" / "003.tif").pixels.dtype == np.uint16
+
+
+def test_what_is_there_is_left_or_made_anew(run, album: Path, tmp_path: Path) -> None:
+    photo, named = album / "000.jpg", tmp_path / "named.jpg"
+    out = tmp_path / "out"
+    out.mkdir()
+    for file in (out / "000.jpg", named):
+        file.write_bytes(b"mine")
+
+    def colorize(*options: object) -> None:
+        result = run("-m", "jaxcolor", "colorize", photo, *options)
+        assert result.returncode == 0, result.stderr
+
+    colorize("-o", out)
+    assert (out / "000.jpg").read_bytes() == b"mine"
+    colorize("-o", named, "--skip-existing")
+    assert named.read_bytes() == b"mine"
+    colorize("-o", out, "--overwrite")
+    assert (out / "000.jpg").read_bytes() != b"mine"
+    colorize("-o", named)
+    assert named.read_bytes() == (out / "000.jpg").read_bytes()
+
+
+def test_nothing_is_written_through_a_link(album: Path, tmp_path: Path, params: Params) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    outside.mkdir()
+    out.mkdir()
+    (out / "one").symlink_to(outside)
+    (out / "000.jpg").symlink_to(outside / "new.jpg")
+    jobs = albums.plan([album], str(out), recursive=True)
+    jobs = [job for job in jobs if job.photo.name in ("000.jpg", "001.png", "002.webp")]
+    skipped, left = albums.sort_out(jobs, overwrite=True)
+    assert not skipped
+    outcomes = list(albums.colorize_files(lambda: params, left, albums.Settings()))
+    told = {outcome.job.photo.name: (outcome.status, outcome.reason) for outcome in outcomes}
+    assert told["000.jpg"] == ("done", "")  # the link itself was replaced
+    for name, folder in (("001.png", "one"), ("002.webp", "one/two")):
+        assert told[name] == ("failed", f"{out / folder}: a link out of the output folder")
+    assert not list(outside.iterdir())
+    assert not (out / "000.jpg").is_symlink()
+
+
+def test_a_photo_through_a_pipe(album: Path, tmp_path: Path, run) -> None:
+    photo, file = album / "one" / "001.png", tmp_path / "file.png"
+    assert run("-m", "jaxcolor", "colorize", photo, "-o", file).returncode == 0
+    words = [sys.executable, "-m", "jaxcolor", "colorize"]
+    for options, given in ((["-"], photo.read_bytes()), ([str(photo), "-o", "-"], b"")):
+        done = subprocess.run([*words, *options], input=given, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == file.read_bytes()
+    done = subprocess.run([*words, "-"], input=b"no picture", capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"jaxcolor: <stdin>: not a picture of any format known here\n"
+
+
+def test_an_error_of_any_kind_does_not_end_the_night(
+    album: Path, tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = jaxcolor.image_io.save_photo
+
+    def moody(target: Path, *arguments: object, **options: object) -> object:
+        if target.name == "000.jpg":
+            raise RuntimeError("the disk\nis on fire")
+        if target.name == "004.bmp":
+            raise MemoryError
+        return real(target, *arguments, **options)
+
+    monkeypatch.setattr("jaxcolor.image_io.save_photo", moody)
+    jobs = albums.plan([album], str(tmp_path / "out"))
+    outcomes = list(albums.colorize_files(lambda: params, jobs, albums.Settings(threads=3)))
+    assert [outcome.job for outcome in outcomes] == jobs
+    told = {outcome.job.photo.name: outcome for outcome in outcomes}
+    assert told["000.jpg"].reason == f"{album / '000.jpg'}: the disk"
+    assert told["004.bmp"].reason.endswith("004.bmp: too large for this machine's memory")
+    others = [o.status for name, o in told.items() if name not in ("000.jpg", "004.bmp")]
+    assert set(others) == {"done"}
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.endswith(".tmp")]
+
+
+def test_a_run_that_is_closed_leaves_whole_files(
+    album: Path, tmp_path: Path, params: Params
+) -> None:
+    jobs = albums.plan([album], str(tmp_path / "out"), recursive=True)
+    run = albums.colorize_files(lambda: params, jobs, albums.Settings(threads=2))
+    next(run)
+    run.close()
+    found = list((tmp_path / "out").rglob("*.*"))
+    assert 0 < len(found) < GOOD
+    for path in found:
+        jaxcolor.image_io.open_photo(path)
+
+
+def test_the_environments_encoding_does_not_matter(album: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"gr\xfc\xdfe \n \xe2\x98\x83.jpg")
+    odd.write_bytes((album / "000.jpg").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxcolor", "colorize", tmp_path, "-o", tmp_path / "out"],
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert (tmp_path / "out" / odd.name).is_file()
