@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import skimage.color
+import skimage.data
 from PIL import Image
 
 import jaxcolor
@@ -360,3 +361,14 @@ def test_what_is_no_picture_is_refused(params, image: Any, error: type, words: s
 def test_batch_size_is_checked(params) -> None:
     with pytest.raises(ValueError, match="batch_size"):
         jaxcolor.colorize_batch(params, [], batch_size=0)
+
+
+def test_the_weights_own_saturation_multiplies_the_users(params: jaxcolor.Params) -> None:
+    photo = np.asarray(skimage.data.chelsea()[..., 1])
+    config = dataclasses.replace(params.config, saturation=0.5 * params.config.saturation)
+    pale = dataclasses.replace(params, config=config)
+    for wish in (1.0, 0.6):
+        np.testing.assert_array_equal(
+            jaxcolor.colorize(pale, photo, saturation=wish),
+            jaxcolor.colorize(params, photo, saturation=0.5 * wish),
+        )

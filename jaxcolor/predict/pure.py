@@ -57,6 +57,7 @@ def predict(params: Params, lightness: Float[Array, "b h h"]) -> Float[Array, "b
     """L at the network's input size -> Lab at the size of its answer."""
     scaled = color.lightness_to_network(lightness[..., None])
     ab = color.network_to_ab(forward(params.config, params.variables, scaled))
+    ab = ab * params.config.saturation
     matrix = resize_matrix(lightness.shape[1], ab.shape[1])
     guide = _matmul("ih,bhw,jw->bij", matrix, lightness, matrix)
     return jnp.concatenate([guide[..., None], ab], axis=-1)

@@ -1,0 +1,59 @@
+"""Puts a training run's weights into the package, under a name, with what is known of them.
+
+python scripts/release_weights.py runs/pyramid/best.safetensors pyramid --saturation 1.15 \
+    --told "corpus=6,017 photos, docs/experiments.md"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+MOST_BYTES = 25_000_000  # of a file: all of them are installed by everybody
+
+
+@click.command()
+@click.argument("weights", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("name")
+@click.option(
+    "--saturation",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="What prediction multiplies the chroma by: see docs/evaluation.md.",
+)
+@click.option(
+    "--told", multiple=True, metavar="KEY=TEXT", help="More for the file's header: corpus, hours."
+)
+@click.option("--folder", type=click.Path(path_type=Path), help="Instead of the package's own.")
+def main(
+    weights: Path, name: str, saturation: float, told: tuple[str, ...], folder: Path | None
+) -> None:
+    """Write WEIGHTS as NAME.safetensors, with their config's saturation set."""
+    from jaxcolor import weights as files
+
+    words: dict[str, Any] = dict(item.split("=", 1) for item in told if "=" in item)
+    if len(words) < len(told):
+        raise click.UsageError("--told: write KEY=TEXT")
+    target = (folder or Path(files.__file__).parent / "weights") / f"{name}.safetensors"
+    try:
+        header = files.read_header(weights)
+        params = files.load(weights)
+        config = dataclasses.replace(params.config, saturation=saturation)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    known = {key: header[key] for key in ("step", "commit", "squared_error") if key in header}
+    params = dataclasses.replace(params, config=config)
+    files.save_params(target, params, **known, **words)
+    size = target.stat().st_size
+    click.echo(f"{target}: {size:,} bytes, {config}")
+    if size > MOST_BYTES:
+        target.unlink()
+        raise click.UsageError(f"{target}: more than {MOST_BYTES:,} bytes; left out again")
+
+
+if __name__ == "__main__":
+    main()
