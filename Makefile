@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: demo test clean
 
 demo: .venv/demo
-	$(BIN)/jaxcolor colorize examples/*.jpg -o examples/colour/
+	$(BIN)/jaxcolor colorize examples/ -o examples/colour/ --overwrite
 	@echo "The colourized photos are in $(CURDIR)/examples/colour/"
 
 test: .venv/test

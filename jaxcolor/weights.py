@@ -28,7 +28,7 @@ from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.colorizer import Config, Params, join_trained, split_trained
 
 _SHIPPED = Path(__file__).with_suffix("")  # jaxcolor/weights/, the files inside the package
-_DEFAULT = "lite"
+_DEFAULT = "pyramid"
 _HEADER = "jaxcolor"
 
 Variables = dict[str, Any]

@@ -1,7 +1,7 @@
 """Puts a training run's weights into the package, under a name, with what is known of them.
 
 python scripts/release_weights.py runs/pyramid/best.safetensors pyramid --saturation 1.15 \
-    --told "corpus=6,017 photos, docs/experiments.md"
+    --told "corpus=5,697 photos, MODEL_CARD.md"
 """
 
 from __future__ import annotations

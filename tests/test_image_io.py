@@ -163,6 +163,18 @@ def test_what_a_format_cannot_hold_is_known_before_the_work() -> None:
         assert image_io.open_photo(file).size == (1, 70_000)
 
 
+def test_what_would_take_too_much_memory_is_refused_before_the_work() -> None:
+    def photo(pixels: int) -> image_io.Photo:
+        return image_io.Photo(np.broadcast_to(np.uint8(0), (8_000, pixels // 8_000)))  # no memory
+
+    for format, most in (("webp", 50_000_000), ("avif", 40_000_000)):
+        image_io.check_writable("a.out", photo(most), format=format)
+        with pytest.raises(image_io.PhotoError, match=rf"a\.out: too large .* {most:,}.*\.png$"):
+            image_io.save_photo("a.out", photo(most + 8_000), (), format=format)
+    for format in ("png", "tif", "jpg", "bmp"):
+        image_io.check_writable("a.out", photo(200_000_000), format=format)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"photo{suffix}"

@@ -17,9 +17,9 @@ import skimage.color
 import tifffile
 from PIL import Image
 
-from jaxcolor import image_io
+from jaxcolor import image_io, predict
 
-HEIGHT, WIDTH = 24, 40
+HEIGHT, WIDTH = 96, 160
 
 
 def ramps() -> np.ndarray:
@@ -95,6 +95,7 @@ LOSSY: list[tuple[str, str, dict[str, Any]]] = [
     ("AVIF", "RGB RGBA", {"quality": 98, "subsampling": "4:4:4"}),
     ("HEIF", "L RGB RGBA", {"quality": 98, "chroma": 444}),
 ]
+WRITTEN = ("PNG", "TIFF", "JPEG", "WEBP", "AVIF", "BMP")
 CASES = [
     pytest.param(format, mode, options, exact, id=f"{format}-{mode}")
     for table, exact in ((LOSSLESS, True), (LOSSY, False))
@@ -215,9 +216,51 @@ def test_orientation_is_applied_and_gone(format: str, mode: str, orientation: in
     np.testing.assert_array_equal(image_io.open_photo(result).pixels, rgb)
 
 
+EXIF_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "AVIF", "HEIF")
+
+
+@pytest.mark.parametrize(("format", "mode", "options", "exact"), CASES)
+def test_the_whole_way(format: str, mode: str, options: dict[str, Any], exact: bool) -> None:
+    """A photo, coloured and written: its size, depth, transparency, metadata and lightness."""
+    small = np.random.default_rng(0).normal(0, 12, (4, 4, 3)).astype(np.float32)
+    small[..., 0] = 50
+    upright = image_of(mode)
+    _, alpha = expected_of(upright)
+    near = []
+    for orientation in range(1, 9) if format in EXIF_FORMATS else (1,):
+        exif = Image.Exif()
+        exif[0x0112], exif[0x013B] = orientation, "A. Photographer"
+        said = {"exif": exif.tobytes()} if format in EXIF_FORMATS else {}
+        photo = image_io.open_photo(stored(turned(upright, orientation), format, options | said))
+        file = io.BytesIO()
+        left_out = image_io.save_photo(file, photo, predict.paint_rows(photo.pixels, small))
+        assert left_out == photo.warnings == ()
+
+        with Image.open(file) as image:
+            assert image.format == (format if format in WRITTEN else "PNG")
+            assert image.size == (WIDTH, HEIGHT)
+            image.load()
+            assert image.getexif().get(0x0112, 1) == 1
+            assert image.getexif().get(0x013B) == ("A. Photographer" if said else None)
+        result = image_io.open_photo(file)
+        deep = photo.pixels.dtype != np.uint8
+        assert result.pixels.dtype == (np.uint16 if deep else np.uint8)
+        if mode != "1":  # black and white have none
+            assert np.ptp(result.pixels.astype(int), axis=-1).mean() > 3
+        if alpha is None:
+            assert result.alpha is None
+        else:
+            loss = 1 if format in ("AVIF", "HEIF") else 0
+            assert np.abs(result.alpha.astype(int) - alpha).max() <= 2 * loss
+        error = np.abs(lightness(result.pixels) - lightness(photo.pixels))
+        assert error.mean() <= (0.02 if deep else 0.3)
+        near.append(error <= 1.0)
+    assert np.mean(near) >= 0.999
+
+
 def lightness(rgb: np.ndarray) -> np.ndarray:
     """CIE L*, by scikit-image."""
-    unit = rgb.astype(np.float64) / np.iinfo(rgb.dtype).max
+    unit = rgb.astype(np.float64) / (1 if rgb.dtype == np.float32 else np.iinfo(rgb.dtype).max)
     unit = np.stack([unit] * 3, axis=-1) if unit.ndim == 2 else unit
     return skimage.color.rgb2lab(unit)[..., 0]
 
@@ -238,6 +281,46 @@ def test_lightness_survives_the_file(tmp_path: Path, suffix: str, bits: int) -> 
     assert result.pixels.dtype == (np.uint16 if deep else np.uint8)
     assert error.mean() <= (0 if deep else 0.3)
     assert np.quantile(error, 0.999) <= 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp", ".avif", ".bmp"])
+def test_lightness_of_grainy_photos_survives_the_file(suffix: str, grainy) -> None:
+    shares = []
+    for grey_photo, rgb in grainy:
+        file = io.BytesIO()
+        image_io.save_photo(file, image_io.Photo(grey_photo), rgb, format=suffix)
+        with Image.open(file) as image:
+            got = np.asarray(image.convert("RGB"))
+        error = np.abs(lightness(got) - lightness(grey_photo))
+        assert error.mean() <= 0.3
+        shares.append(np.mean(error <= 1))
+    assert np.mean(shares) >= 0.999
+
+
+@pytest.fixture(scope="module")
+def grainy(params, photos) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Grey photos with the grain of film, off the grid of the JPEGs they once were; colorized."""
+    rng = np.random.default_rng(0)
+    found = []
+    for photo in photos.values():
+        grain = rng.normal(0, 5, photo.shape[:2])[3:, 5:]
+        grey_photo = np.rint(photo[3:, 5:, 1] + grain).clip(0, 255).astype(np.uint8)
+        found.append((grey_photo, predict.colorize(params, grey_photo)))
+    return found
+
+
+def test_tables_of_a_jpeg() -> None:
+    """Luma in steps of 1 and 2, chroma as coarse as quality 95 has it."""
+    ours, usual = io.BytesIO(), io.BytesIO()
+    image_io.save_photo(ours, image_io.Photo(ramps()), ramps(), format="jpg")
+    Image.fromarray(ramps()).save(usual, "JPEG", quality=95)
+    with Image.open(ours) as image, Image.open(usual) as other:
+        luma, chroma = image.quantization.values()
+        assert chroma == other.quantization[1]
+        assert [luma[8 * v + u] for v, u in ((0, 0), (0, 5), (5, 0), (2, 3), (3, 3), (7, 7))] == [
+            *(1, 1, 1, 1, 2, 2)
+        ]
+        assert image.layer == [(1, 1, 1, 0), (2, 1, 1, 1), (3, 1, 1, 1)]  # 4:4:4
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])

@@ -184,7 +184,7 @@ def test_schedules() -> None:
 # -- What a run starts from ------------------------------------------------------------------------
 
 
-def test_a_run_starts_from_the_backbone_or_from_a_colorizer(params: Any) -> None:
+def test_a_run_starts_from_the_backbone_or_from_a_colorizer() -> None:
     config = recipe(tuned_from="block7a")
     trainable, kept = start.first_variables(config, Config(network="pyramid", size=32))
     assert set(trainable["backbone"]) == {"block7a", "head"}
@@ -197,8 +197,9 @@ def test_a_run_starts_from_the_backbone_or_from_a_colorizer(params: Any) -> None
         kept["params"]["backbone"]["stem"]["conv"]["kernel"],
         shipped["params"]["stem"]["conv"]["kernel"],
     )
-    trainable, kept = start.first_variables(recipe(start_from="lite"), params.config)
-    jax.tree.map(np.testing.assert_array_equal, join_trained(trainable, kept), params.variables)
+    lite = weights.load("lite")
+    trainable, kept = start.first_variables(recipe(start_from="lite"), lite.config)
+    jax.tree.map(np.testing.assert_array_equal, join_trained(trainable, kept), lite.variables)
 
 
 # -- Losses ----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from jaxcolor.image_io.formats import (
     result_suffix,
 )
 from jaxcolor.image_io.limits import MAX_PIXELS
-from jaxcolor.image_io.modes import from_pixels, to_pixels
+from jaxcolor.image_io.modes import check_floats, from_pixels, to_pixels
 from jaxcolor.image_io.photo import Metadata, Photo, PhotoError, Source, name_of
 from jaxcolor.image_io.reading import open_photo
 from jaxcolor.image_io.writing import check_writable, save_photo
@@ -31,6 +31,7 @@ __all__ = [
     "Photo",
     "PhotoError",
     "Source",
+    "check_floats",
     "check_writable",
     "format_of",
     "from_pixels",

@@ -19,8 +19,8 @@ class Format:
       deep: holds 16 bits.
       alpha: holds transparency.
       max_side: of the picture, in pixels.
-      max_pixels: of a picture that is encoded in 2.5 GB of memory, the whole program's included;
-        encoders that take the picture whole need 40 bytes a pixel and more.
+      max_pixels: of the picture, where the encoder's memory is the limit: with this many the whole
+        program stays under 2.5 GB (docs/refine.md).
     """
 
     name: str
@@ -35,8 +35,8 @@ _FORMATS = (
     Format("PNG", (".png",), deep=True),
     Format("TIFF", (".tif", ".tiff"), deep=True),
     Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), alpha=False, max_side=65500),
-    Format("WEBP", (".webp",), max_side=16383, max_pixels=60_000_000),
-    Format("AVIF", (".avif",), max_side=65536, max_pixels=45_000_000),
+    Format("WEBP", (".webp",), max_side=16383, max_pixels=50_000_000),
+    Format("AVIF", (".avif",), max_side=65536, max_pixels=40_000_000),
     Format("BMP", (".bmp",), alpha=False, max_side=65535 * 256),
 )
 _BY_SUFFIX = {suffix: format for format in _FORMATS for suffix in format.suffixes}
@@ -47,8 +47,8 @@ SUFFIXES = tuple(_BY_SUFFIX)
 PHOTO_SUFFIXES = (
     *SUFFIXES,
     *_HEIC_SUFFIXES,
-    *(".gif", ".jp2", ".j2k", ".jpf", ".jpx", ".pgm", ".pbm", ".ppm", ".pnm", ".pfm", ".psd"),
-    *(".pcx", ".qoi", ".sgi", ".ras", ".tga", ".dib", ".apng"),
+    *(".mpo", ".gif", ".jp2", ".j2k", ".jpf", ".jpx", ".pgm", ".pbm", ".ppm", ".pnm", ".pfm"),
+    *(".psd", ".pcx", ".qoi", ".sgi", ".ras", ".tga", ".dib", ".apng"),
 )
 # What the command line offers.
 NAMES = tuple(format.suffixes[0][1:] for format in _FORMATS)

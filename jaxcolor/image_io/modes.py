@@ -50,12 +50,12 @@ def to_bands(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     return out, _keyed(image, out)
 
 
-def from_pixels(rgb: np.ndarray, alpha: np.ndarray | None) -> Image.Image:
-    """(H, W, 3) pixels as `to_pixels` has them -> a Pillow image of 8 bits, RGB or RGBA."""
-    rgb = to_depth(rgb, np.uint8)
+def from_pixels(pixels: np.ndarray, alpha: np.ndarray | None) -> Image.Image:
+    """Pixels and alpha as `to_pixels` has them -> a Pillow image of 8 bits: L, RGB, LA or RGBA."""
+    image = Image.fromarray(to_depth(pixels, np.uint8))
     if alpha is not None:
-        rgb = np.concatenate([rgb, to_depth(alpha, np.uint8)[..., None]], axis=-1)
-    return Image.fromarray(rgb)
+        image.putalpha(Image.fromarray(to_depth(alpha, np.uint8)))
+    return image
 
 
 def to_depth(values: np.ndarray, dtype: type[np.uint8] | type[np.uint16]) -> np.ndarray:
@@ -93,10 +93,19 @@ def floats(values: np.ndarray) -> np.ndarray:
     Raises:
       Refused: they are not in [0, 1].
     """
+    check_floats(values)
+    return values.astype(np.float32, copy=False).clip(0, 1)
+
+
+def check_floats(values: np.ndarray) -> None:
+    """Refuses pixels outside [0, 1]; a little is forgiven.
+
+    Raises:
+      ValueError: they are not in [0, 1].
+    """
     low, high = float(values.min()), float(values.max())
     if not (low >= -_SLACK and high <= 1 + _SLACK):  # NaN is neither
         raise Refused(f"floats must lie in [0, 1]; these lie in [{low:g}, {high:g}]")
-    return values.astype(np.float32, copy=False).clip(0, 1)
 
 
 def _target_mode(image: Image.Image) -> str:

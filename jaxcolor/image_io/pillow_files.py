@@ -92,7 +92,7 @@ def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
 
 
 def _opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
-    """As `Image.open`, but with the formats above only."""
+    """As `Image.open` with a list of formats, which would look into a JPEG's EXIF, and warn."""
     file.seek(0)
     head = file.read(32)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:

@@ -21,10 +21,9 @@ from jaxcolor.image_io.formats import Format
 from jaxcolor.image_io.photo import Metadata, Photo, PhotoError, Refused, Source, name_of
 
 # JPEG's steps of quantization, row by row: 8 rows of vertical frequencies, 8 horizontal ones each.
-# Steps of 1 for luma's 15 lowest frequencies and 2 for the others keep L to 0.22 on average, 99.9 %
-# of it within 1, in files half as large again as those of quality 95, which keeps it to 0.5; the
-# usual tables need more bytes for less (docs/refine.md). Chroma's steps are those of quality 95.
-_LUMA = [1 if u + v < 5 else 2 for v in range(8) for u in range(8)]
+# Luma's 21 lowest frequencies have steps of 1, the others of 2: that keeps 99.9 % of L within 1.
+# The usual tables take more bytes for it (docs/refine.md). Chroma has the steps of quality 95.
+_LUMA = [1 if u + v < 6 else 2 for v in range(8) for u in range(8)]
 _CHROMA = [
     *(2, 2, 2, 5, 10, 10, 10, 10),
     *(2, 2, 3, 7, 10, 10, 10, 10),

@@ -29,8 +29,6 @@ __all__ = ["colorize", "colorize_batch", "colorize_rows", "paint_rows", "predict
 Picture = TypeVar("Picture", np.ndarray, jax.Array, Image.Image)
 T = TypeVar("T")
 
-_SLACK = 1e-3  # how far floats may lie outside [0, 1]: resizing overshoots a little
-
 
 def colorize(
     params: Params,
@@ -232,11 +230,8 @@ def _checked(pixels: np.ndarray) -> np.ndarray:
     if not isinstance(pixels, np.ndarray):
         raise TypeError(f"a picture is an array or a Pillow image, not {type(pixels).__name__}")
     _check(pixels)
-    if pixels.dtype.kind != "u" and not (
-        pixels.min() >= -_SLACK and pixels.max() <= 1 + _SLACK  # NaN fails both
-    ):
-        low, high = float(pixels.min()), float(pixels.max())
-        raise ValueError(f"floats must lie in [0, 1]; these lie in [{low:g}, {high:g}]")
+    if pixels.dtype.kind != "u":
+        image_io.check_floats(pixels)
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
