@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import jaxcolor
 from jaxcolor import album as albums
+from jaxcolor.cli import main
 from jaxcolor.models.colorizer import Params
 
 GOOD = int(os.environ.get("JAXCOLOR_ALBUM", "56"))
@@ -56,6 +58,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
+def results(folder: Path) -> list[str]:
+    """What there is already, while a run goes on and its temporary files come and go."""
+    return [path.name for path in folder.rglob("*.*") if path.name[0] != "."]
+
+
 def statuses(report: Path) -> dict[str, int]:
     lines = json.loads(report.read_text())
     assert len(report.read_text().splitlines()) == len(lines) + 2
@@ -78,14 +85,15 @@ def test_killed_twice_and_continued_to_the_same_bytes(run, album: Path, tmp_path
     (out / "one" / ".x.jpg.0123abcd.tmp").write_bytes(b"left by a run that was killed")
     before = files(album)
     for end, done in ((signal.SIGKILL, GOOD // 7), (signal.SIGINT, GOOD // 2)):
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command(album, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        deadline = time.monotonic() + 120
-        while len(files(out)) < done and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(end)
-        stdout, stderr = process.communicate(timeout=60)
+        ) as process:
+            deadline = time.monotonic() + 120
+            while len(results(out)) < done and process.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(end)
+            stdout, stderr = process.communicate(timeout=60)
         assert len(files(out)) < GOOD, "it was over before it was stopped"
         if end == signal.SIGINT:
             assert process.returncode == 130, stderr
@@ -103,7 +111,7 @@ def test_killed_twice_and_continued_to_the_same_bytes(run, album: Path, tmp_path
     assert files(album) == before
 
 
-def test_results_keep_their_photos_kind(run, album: Path, tmp_path: Path) -> None:
+def test_results_keep_their_photos_kind(album: Path, tmp_path: Path, params: Params) -> None:
     (tmp_path / "in").mkdir()
     names = (
         "three/003.tif",
@@ -115,8 +123,9 @@ def test_results_keep_their_photos_kind(run, album: Path, tmp_path: Path) -> Non
     )
     for name in names:
         (tmp_path / "in" / Path(name).name).write_bytes((album / name).read_bytes())
-    result = run(*command(tmp_path / "in", tmp_path / "out")[1:])
-    assert result.returncode == 0, result.stderr
+    jobs = albums.plan([tmp_path / "in"], str(tmp_path / "out"))
+    outcomes = albums.colorize_files(lambda: params, jobs, albums.Settings())
+    assert [outcome.status for outcome in outcomes] == ["done"] * len(names)
     kinds = {}
     for path in (tmp_path / "out").iterdir():
         with Image.open(path) as image:
@@ -132,7 +141,10 @@ def test_results_keep_their_photos_kind(run, album: Path, tmp_path: Path) -> Non
     assert jaxcolor.image_io.open_photo(tmp_path / "out" / "003.tif").pixels.dtype == np.uint16
 
 
-def test_what_is_there_is_left_or_made_anew(run, album: Path, tmp_path: Path) -> None:
+def test_what_is_there_is_left_or_made_anew(
+    album: Path, tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params)
     photo, named = album / "000.jpg", tmp_path / "named.jpg"
     out = tmp_path / "out"
     out.mkdir()
@@ -140,8 +152,8 @@ def test_what_is_there_is_left_or_made_anew(run, album: Path, tmp_path: Path) ->
         file.write_bytes(b"mine")
 
     def colorize(*options: object) -> None:
-        result = run("-m", "jaxcolor", "colorize", photo, *options)
-        assert result.returncode == 0, result.stderr
+        result = CliRunner().invoke(main, ["colorize", str(photo), *map(str, options)])
+        assert result.exit_code == 0, result.output
 
     colorize("-o", out)
     assert (out / "000.jpg").read_bytes() == b"mine"
@@ -172,17 +184,24 @@ def test_nothing_is_written_through_a_link(album: Path, tmp_path: Path, params: 
     assert not (out / "000.jpg").is_symlink()
 
 
-def test_a_photo_through_a_pipe(album: Path, tmp_path: Path, run) -> None:
+def test_a_photo_through_a_pipe(
+    album: Path, tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo, file = album / "one" / "001.png", tmp_path / "file.png"
-    assert run("-m", "jaxcolor", "colorize", photo, "-o", file).returncode == 0
-    words = [sys.executable, "-m", "jaxcolor", "colorize"]
-    for options, given in ((["-"], photo.read_bytes()), ([str(photo), "-o", "-"], b"")):
-        done = subprocess.run([*words, *options], input=given, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == file.read_bytes()
-    done = subprocess.run([*words, "-"], input=b"no picture", capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr == b"jaxcolor: <stdin>: not a picture of any format known here\n"
+    words = [sys.executable, "-m", "jaxcolor", "colorize", "-"]
+    done = subprocess.run(words, input=photo.read_bytes(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params)
+    result = CliRunner().invoke(main, ["colorize", str(photo), "-o", str(file)])
+    assert result.exit_code == 0, result.output
+    assert done.stdout == file.read_bytes()
+    result = CliRunner().invoke(main, ["colorize", str(photo), "-o", "-"])
+    assert result.stdout_bytes == file.read_bytes()
+    result = CliRunner().invoke(main, ["colorize", "-"], input=b"no picture")
+    assert (result.exit_code, result.stdout_bytes) == (2, b"")
+    assert result.stderr.endswith(": not a picture of any format known here\n")
+    assert result.stderr.count("\n") == 1
 
 
 def test_an_error_of_any_kind_does_not_end_the_night(

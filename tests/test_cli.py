@@ -67,28 +67,35 @@ def test_a_file_by_name(run, album: Path, suffix: str) -> None:
         assert image.format == {"tif": "TIFF", "webp": "WEBP"}[suffix]
 
 
-def test_controls_reach_the_colours(run, album: Path) -> None:
+def test_controls_reach_the_colours(
+    album: Path, params: jaxcolor.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each option gives what the same keyword of `colorize` gives."""
+    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params.with_size(size))
+    image = Image.open(album / "clear.png")
+    plain = np.asarray(jaxcolor.colorize(params, image)).astype(int)
     for i, options in enumerate(({"saturation": 0.5}, {"refine": 0.0, "size": 96})):
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
         target = album / f"{i}.png"
-        result = run("-m", "jaxcolor", "colorize", album / "clear.png", "-o", target, *words)
-        assert result.returncode == 0, result.stderr
-        image = Image.open(album / "clear.png")
-        expected = jaxcolor.colorize(jaxcolor.load(), image, **options)
-        difference = np.asarray(Image.open(target)).astype(int) - np.asarray(expected)
-        assert np.abs(difference).max() <= 1
-        plain = np.asarray(jaxcolor.colorize(jaxcolor.load(), image)).astype(int)
-        assert np.abs(plain - np.asarray(expected)).max() > 3
+        words += [str(album / "clear.png"), "-o", str(target)]
+        result = CliRunner().invoke(main, ["colorize", *words])
+        assert result.exit_code == 0, result.output
+        expected = np.asarray(jaxcolor.colorize(params, image, **options)).astype(int)
+        assert np.abs(np.asarray(Image.open(target)) - expected).max() <= 1
+        assert np.abs(plain - expected).max() > 3
 
 
-def test_a_folder_is_made(run, album: Path) -> None:
+def test_a_folder_is_made(
+    run, album: Path, params: jaxcolor.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = album / "new" / "colour"
     result = run("-m", "jaxcolor", "colorize", *sorted(album.glob("*.*")), "-o", out)
     assert result.returncode == 0, result.stderr
     assert files(out) == {"lying.jpg", "clear.png"}
-    again = run("-m", "jaxcolor", "colorize", album / "lying.jpg", "-o", f"{album}/other/")
-    assert again.returncode == 0, again.stderr
+    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params)
+    words = ["colorize", str(album / "lying.jpg"), "-o", f"{album}/other/"]
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 0, again.output
     assert files(album / "other") == {"lying.jpg"}
 
 

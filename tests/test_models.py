@@ -144,8 +144,9 @@ def test_an_untrained_network_gives_grey() -> None:
         np.testing.assert_array_equal(ab, np.zeros((1, 32, 32, 2)))
 
 
-def test_the_backbone_sees_the_grey_picture(params) -> None:
+def test_the_backbone_sees_the_grey_picture() -> None:
     """The logits are the backbone's own for the grey RGB picture at its size."""
+    params = weights.load("lite")
     rng = np.random.default_rng(3)
     grey = np.kron(rng.random((1, 28, 28)), np.ones((1, 8, 8))).astype(np.float32)
     scaled = color.lightness_to_network(color.grey_to_lightness(grey))[..., None]

@@ -310,7 +310,8 @@ def test_nothing_is_compiled_from_photo_to_photo(params, caplog) -> None:
     def work(sizes: list[tuple[int, int]]) -> None:
         jaxcolor.colorize_batch(params, [grey(h, w) for h, w in sizes], batch_size=2)
 
-    work([(50, 60), (600, 70), (20, 20)])  # smaller than the network's answer, and larger
+    # Whole batches; smaller than the network's answer, and larger.
+    work([(50, 60), (600, 70), (20, 20), (9, 9)])
     with jax.log_compiles(), caplog.at_level(logging.WARNING, logger="jax"):
         work([(51, 61), (1, 1), (700, 40), (33, 1030), (64, 64)])
     assert not [r for r in caplog.records if "Compiling" in r.getMessage()]
