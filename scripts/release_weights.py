@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 MOST_BYTES = 25_000_000  # of a file: all of them are installed by everybody
+BYTES_A_VALUE = 2  # `weights.save` writes 16-bit floats
 
 
 @click.command()
@@ -33,6 +34,8 @@ def main(
     weights: Path, name: str, saturation: float, told: tuple[str, ...], folder: Path | None
 ) -> None:
     """Write WEIGHTS as NAME.safetensors, with their config's saturation set."""
+    import jax
+
     from jaxcolor import weights as files
 
     words: dict[str, Any] = dict(item.split("=", 1) for item in told if "=" in item)
@@ -45,14 +48,16 @@ def main(
         config = dataclasses.replace(params.config, saturation=saturation)
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
-    known = {key: header[key] for key in ("step", "commit", "squared_error") if key in header}
-    params = dataclasses.replace(params, config=config)
-    files.save_params(target, params, **known, **words)
-    size = target.stat().st_size
-    click.echo(f"{target}: {size:,} bytes, {config}")
+    size = BYTES_A_VALUE * sum(leaf.size for leaf in jax.tree.leaves(params.variables))
     if size > MOST_BYTES:
-        target.unlink()
-        raise click.UsageError(f"{target}: more than {MOST_BYTES:,} bytes; left out again")
+        raise click.UsageError(f"{weights}: {size:,} bytes; at most {MOST_BYTES:,} are shipped")
+    words |= {key: header[key] for key in ("step", "commit", "squared_error") if key in header}
+    params = dataclasses.replace(params, config=config)
+    try:
+        files.save_params(target, params, **words)
+    except OSError as error:
+        raise click.UsageError(f"{target}: cannot be written ({error.strerror})") from None
+    click.echo(f"{target}: {target.stat().st_size:,} bytes, {config}")
 
 
 if __name__ == "__main__":

@@ -169,3 +169,15 @@ def test_released_weights_keep_the_network_and_gain_a_saturation(tmp_path: Path,
     result = run(script, *words[:2], "--saturation", "nan", "--folder", tmp_path)
     assert result.returncode == 2
     assert "saturation: nan is not a positive number" in result.stderr
+
+
+def test_weights_too_large_to_ship_leave_what_was_there(tmp_path: Path, run) -> None:
+    weights.save_params(tmp_path / "run.safetensors", Params(Config(size=64), variables()))
+    (tmp_path / "new.safetensors").write_bytes(b"what ships now")
+    script = (ROOT / "scripts" / "release_weights.py").read_text()
+    small = tmp_path / "release.py"
+    small.write_text(script.replace("MOST_BYTES = 25_000_000", "MOST_BYTES = 10"))
+    result = run(small, tmp_path / "run.safetensors", "new", "--folder", tmp_path)
+    assert result.returncode == 2
+    assert "at most 10 are shipped" in result.stderr
+    assert (tmp_path / "new.safetensors").read_bytes() == b"what ships now"
