@@ -49,6 +49,7 @@ def get_config() -> ConfigDict:
     config.learning_rate = 1e-3
     config.warmup_steps = 0
     config.weight_decay = 0.0
+    config.dropout = 0.0  # share of the channels that a photo does without, while training
     config.clip_norm = float("inf")
     config.ema = 0.0
     config.seed = 0

@@ -44,6 +44,7 @@ def get_config() -> ConfigDict:
     config.learning_rate = 1e-3
     config.warmup_steps = 200
     config.weight_decay = 1e-2
+    config.dropout = 0.0  # share of the channels that a photo does without, while training
     config.clip_norm = 1.0
     config.ema = 0.999
     config.seed = 0

@@ -50,6 +50,7 @@ def get_config() -> ConfigDict:
     config.learning_rate = 2e-3
     config.warmup_steps = 10
     config.weight_decay = 1e-2
+    config.dropout = 0.1  # share of the channels that a photo does without, while training
     config.clip_norm = 1.0
     config.ema = 0.9
     config.seed = 0

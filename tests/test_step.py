@@ -46,6 +46,7 @@ def recipe(**changes: object) -> ConfigDict:
             "clip_norm": 1.0,
             "weight_decay": 1e-2,
             "ema": 0.5,
+            "dropout": 0.0,
         }
     )
     config.update(changes)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcolor.models import Config, colorizer, make_network
+from jaxcolor.models.dropout import drop_channels
 
 
 class TinyBackbone(nn.Module):
@@ -30,10 +31,12 @@ class TinyNetwork(nn.Module):
     size: int
     channels: int
     dtype: Any = jnp.float32
+    dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, lightness: jax.Array) -> jax.Array:
+    def __call__(self, lightness: jax.Array, seeds: jax.Array | None = None) -> jax.Array:
         x = TinyBackbone(name="backbone")(lightness.astype(self.dtype))
+        x = drop_channels(x, seeds, 0, self.dropout)
         return nn.Conv(self.channels, (3, 3), name="chroma")(x)
 
 

@@ -106,11 +106,15 @@ class Params:
         return Params(config, self.variables)
 
 
-def make_network(config: Config, dtype: Any = jnp.float32) -> nn.Module:
-    """The module that `config` means; L / 50 - 1 -> the head's channels at half of `size`."""
+def make_network(config: Config, dtype: Any = jnp.float32, dropout: float = 0.0) -> nn.Module:
+    """The module that `config` means; L / 50 - 1 -> the head's channels at half of `size`.
+
+    Applied to (lightness, seeds), a number for each picture, it trains with `dropout`.
+    """
+    network = NETWORKS[config.network]
     channels = HEADS[config.head].channels
     return cast(
-        nn.Module, NETWORKS[config.network](config.backbone, config.size, channels, dtype=dtype)
+        nn.Module, network(config.backbone, config.size, channels, dtype=dtype, dropout=dropout)
     )
 
 

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt32
 
 from jaxcolor.models.backbones import BACKBONES, grey_view, resize
 from jaxcolor.models.decoder import Decoder
+from jaxcolor.models.dropout import drop_channels
 from jaxcolor.models.encoder import STRIDE, Encoder
 from jaxcolor.models.fusion import Fusion
 
@@ -26,6 +27,7 @@ class Koalarization(nn.Module):
       size: the square that encoder and decoder work on, in pixels; a multiple of 8.
       channels: of the output.
       dtype: what is computed in.
+      dropout: while training, the share of the fused channels that the decoder does without.
     """
 
     MULTIPLE: ClassVar[int] = STRIDE  # of `size`
@@ -34,6 +36,7 @@ class Koalarization(nn.Module):
     size: int
     channels: int
     dtype: Any = jnp.float32
+    dropout: float = 0.0
 
     def setup(self) -> None:
         """Names the parts, as they stand in a weights file."""
@@ -47,12 +50,17 @@ class Koalarization(nn.Module):
         """The square that a photo's lightness is best brought to: neither part enlarges it."""
         return max(size, int(BACKBONES[backbone].input_size))
 
-    def __call__(self, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b s/2 s/2 c"]:
-        """L / 50 - 1 of any size -> (B, size / 2, size / 2, channels)."""
-        return self.chroma(resize(lightness, self.size), self.logits(lightness))
+    def __call__(
+        self, lightness: Float[Array, "b h w 1"], seeds: UInt32[Array, " b"] | None = None
+    ) -> Float[Array, "b s/2 s/2 c"]:
+        """L / 50 - 1 of any size -> (B, size / 2, size / 2, channels); with seeds, dropout."""
+        return self.chroma(resize(lightness, self.size), self.logits(lightness), seeds)
 
     def chroma(
-        self, lightness: Float[Array, "b h w 1"], logits: Float[Array, "b 1000"]
+        self,
+        lightness: Float[Array, "b h w 1"],
+        logits: Float[Array, "b 1000"],
+        seeds: UInt32[Array, " b"] | None = None,
     ) -> Float[Array, "b h/2 w/2 c"]:
         """The part that is trained: encoder, fusion, decoder."""
         _, height, width, _ = lightness.shape
@@ -60,6 +68,7 @@ class Koalarization(nn.Module):
             raise ValueError(f"lightness is {height}x{width}: both must be multiples of {STRIDE}")
         features = self.encoder(lightness.astype(self.dtype))  # (B, H/8, W/8, 256)
         fused = self.fusion(features, logits)  # (B, H/8, W/8, 256)
+        fused = drop_channels(fused, seeds, 0, self.dropout)
         return self.decoder(fused)  # (B, H/2, W/2, channels)
 
     def logits(self, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b 1000"]:

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.nn.initializers import zeros
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt32
 
 from jaxcolor.models.backbones import BACKBONES, grey_view
 from jaxcolor.models.convolution import convolution, double
+from jaxcolor.models.dropout import drop_channels
 from jaxcolor.models.fusion import Fusion
 
 # Name of the level, the backbone's map there, the map's root mean square (on grey photos at
@@ -28,6 +29,7 @@ LEVELS = (
     ("P4", "stride4", 8.1, 96),
     ("P2", "stride2", 5.4, 48),
 )
+DROPPED_LEVELS = 3  # what P32, P16 and P8 gave; the last two are thin
 
 
 class Pyramid(nn.Module):
@@ -38,6 +40,8 @@ class Pyramid(nn.Module):
       size: the square that all of it works on, in pixels; a multiple of 32.
       channels: of the output.
       dtype: what is computed in.
+      dropout: while training, the share of channels that the fused vector and the levels down to
+        1/8 do without.
     """
 
     MULTIPLE: ClassVar[int] = 32  # of `size`
@@ -46,6 +50,7 @@ class Pyramid(nn.Module):
     size: int
     channels: int
     dtype: Any = jnp.float32
+    dropout: float = 0.0
 
     @classmethod
     def input_size(cls, backbone: str, size: int) -> int:
@@ -53,16 +58,21 @@ class Pyramid(nn.Module):
         return size
 
     @nn.compact
-    def __call__(self, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b s/2 s/2 c"]:
-        """L / 50 - 1 of any size -> (B, size / 2, size / 2, channels)."""
+    def __call__(
+        self, lightness: Float[Array, "b h w 1"], seeds: UInt32[Array, " b"] | None = None
+    ) -> Float[Array, "b s/2 s/2 c"]:
+        """L / 50 - 1 of any size -> (B, size / 2, size / 2, channels); with seeds, dropout."""
         view = grey_view(self.backbone_name, lightness, self.size, self.dtype)
         backbone = BACKBONES[self.backbone_name](include_top=False, name="backbone")
         maps = backbone(view)
         name, endpoint, scale, filters = COARSEST
         fusion = Fusion(filters, vector_variance=1.0, name="fusion")
-        x = fusion(maps[endpoint] / scale, maps["pooled"])  # (B, size / 32, size / 32, 256)
+        vector = drop_channels(maps["pooled"], seeds, 0, self.dropout)
+        x = fusion(maps[endpoint] / scale, vector)  # (B, size / 32, size / 32, 256)
         x = nn.relu(convolution(filters, name=name)(x))
-        for name, endpoint, scale, filters in LEVELS:
+        for level, (name, endpoint, scale, filters) in enumerate(LEVELS, start=1):
+            if level <= DROPPED_LEVELS:
+                x = drop_channels(x, seeds, level, self.dropout)
             x = jnp.concatenate([double(x), maps[endpoint] / scale], axis=-1)
             x = nn.relu(convolution(filters, name=name)(x))
         # Zeros: an untrained network gives back the grey picture, not saturated colours.

@@ -65,6 +65,8 @@ def check(config: ConfigDict, network: Config) -> None:
         raise ValueError(f"loss: {config.loss} trains network.head={head}, not {network.head}")
     if config.compute_dtype not in ("float32", "bfloat16"):
         raise ValueError(f"compute_dtype: {config.compute_dtype!r} is neither float32 nor bfloat16")
+    if not 0 <= config.dropout < 1:
+        raise ValueError(f"dropout: {config.dropout} is not in [0, 1)")
     if not 0 <= config.warmup_steps < config.steps:
         raise ValueError(f"warmup_steps: {config.warmup_steps} is not in [0, steps={config.steps})")
     if config.schedule not in ("cosine", "constant"):
@@ -135,6 +137,9 @@ def train_step(
     Returns:
       The state after, and {"loss", "gradient_norm", "learning_rate"}.
     """
+    # Dropout's: functions of (seed, step, place in the batch), whatever the mesh is.
+    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+    batch = {**batch, "seed": jax.random.bits(key, (len(batch["rgb"]),), "uint32")}
     loss, gradient = _gradient(state.trainable, fixed, batch, network, config, mesh)
     updates, opt_state = make_optimizer(config).update(gradient, state.opt_state, state.trainable)
     trainable = optax.apply_updates(state.trainable, updates)
@@ -164,7 +169,8 @@ def _gradient(
 
     def of_piece(trainable: Any, piece: dict[str, Array], fixed: Fixed) -> Array:
         lightness, truth = to_network(piece, network.size)
-        output = _apply(network, trainable, fixed, lightness, config.compute_dtype)
+        module = make_network(network, config.compute_dtype, config.dropout)
+        output = _apply(module, trainable, fixed, lightness, piece["seed"])
         return loss_of(output, truth, fixed, network, config).mean()
 
     def of_device(trainable: Any, fixed: Fixed, part: dict[str, Array]) -> Any:
@@ -225,7 +231,8 @@ def validation_step(
       config: the recipe (static).
     """
     lightness, truth = to_network(batch, network.size)
-    output = _apply(network, trainable, fixed, lightness, config.compute_dtype)
+    module = make_network(network, config.compute_dtype)
+    output = _apply(module, trainable, fixed, lightness)
     predicted = read_chroma(network, output)
     per_picture = {
         "loss": loss_of(output, truth, fixed, network, config),
@@ -253,7 +260,7 @@ def paint(
 ) -> Float[Array, "b s 3*s 3"]:
     """Grey, prediction and truth side by side at the network's size: sRGB in [0, 1]."""
     lightness, truth = to_network(batch, network.size)
-    output = _apply(network, trainable, fixed, lightness, "float32")
+    output = _apply(make_network(network), trainable, fixed, lightness)
     predicted = read_chroma(network, output)
     small = color.network_to_lightness(resize(lightness, network.size))
     pictures = [
@@ -276,13 +283,12 @@ def to_network(
 
 
 def _apply(
-    network: Config, trainable: Any, fixed: Fixed, lightness: Array, compute_dtype: str
+    module: Any, trainable: Any, fixed: Fixed, lightness: Array, seeds: Array | None = None
 ) -> Array:
-    """The network's last layer as float32, computed in `compute_dtype`."""
-    dtype = jnp.dtype(compute_dtype)
+    """The network's last layer as float32, computed in the module's own type."""
     variables = join_trained(trainable, fixed.variables)
-    variables = jax.tree.map(lambda leaf: leaf.astype(dtype), variables)
-    output = make_network(network, dtype).apply(variables, lightness)
+    variables = jax.tree.map(lambda leaf: leaf.astype(module.dtype), variables)
+    output = module.apply(variables, lightness, seeds)
     return jnp.asarray(output, jnp.float32)
 
 
