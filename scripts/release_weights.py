@@ -26,14 +26,22 @@ BYTES_A_VALUE = 2  # `weights.save` writes 16-bit floats
     show_default=True,
     help="What prediction multiplies the chroma by: see docs/evaluation.md.",
 )
+@click.option("--size", type=int, help="The square to predict at.  [default: that of training]")
+@click.option("--mirrored", is_flag=True, help="Average over the photo and its mirror image.")
 @click.option(
     "--told", multiple=True, metavar="KEY=TEXT", help="More for the file's header: corpus, hours."
 )
 @click.option("--folder", type=click.Path(path_type=Path), help="Instead of the package's own.")
 def main(
-    weights: Path, name: str, saturation: float, told: tuple[str, ...], folder: Path | None
+    weights: Path,
+    name: str,
+    saturation: float,
+    size: int | None,
+    mirrored: bool,
+    told: tuple[str, ...],
+    folder: Path | None,
 ) -> None:
-    """Write WEIGHTS as NAME.safetensors, with their config's saturation set."""
+    """Write WEIGHTS as NAME.safetensors, with what their config says of prediction set."""
     import jax
 
     from jaxcolor import weights as files
@@ -44,8 +52,8 @@ def main(
     target = (folder or Path(files.__file__).parent / "weights") / f"{name}.safetensors"
     try:
         header = files.read_header(weights)
-        params = files.load(weights)
-        config = dataclasses.replace(params.config, saturation=saturation)
+        params = files.load(weights).with_size(size)
+        config = dataclasses.replace(params.config, saturation=saturation, mirrored=mirrored)
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     size = BYTES_A_VALUE * sum(leaf.size for leaf in jax.tree.leaves(params.variables))

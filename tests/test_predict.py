@@ -163,6 +163,22 @@ def test_lightness_is_kept_under_any_chroma(photos, dtype: Any, fields: int, mea
     assert np.mean(np.concatenate(differences) <= 1.0) >= 0.999
 
 
+def test_a_mirrored_network_colours_a_mirror_image_alike(params, photos) -> None:
+    grey_photo = grey_of(photos["coffee"])
+    config = dataclasses.replace(params.config, mirrored=False)
+    once = dataclasses.replace(params, config=config)
+    twice = dataclasses.replace(params, config=dataclasses.replace(config, mirrored=True))
+    left, right = (grey_photo, np.ascontiguousarray(grey_photo[:, ::-1]))
+
+    def ab(network, image):
+        return predict.predict_small(network, [image])[0, ..., 1:]
+
+    one, other = ab(once, left), ab(once, right)[:, ::-1]
+    assert np.abs(one - other).max() > 1
+    np.testing.assert_allclose(ab(twice, left), (one + other) / 2, atol=1e-2)
+    np.testing.assert_allclose(ab(twice, right)[:, ::-1], ab(twice, left), atol=1e-2)
+
+
 def test_saturation(params, photos) -> None:
     grey_photo = grey_of(photos["coffee"])
     truth = skimage.color.rgb2lab(grey_photo)[..., 0]

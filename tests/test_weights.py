@@ -153,20 +153,23 @@ def test_params_are_one_pytree_with_a_static_config() -> None:
     assert jax.tree.structure(Params(Config(size=72), variables())) != structure
 
 
-def test_released_weights_keep_the_network_and_gain_a_saturation(tmp_path: Path, run) -> None:
+def test_released_weights_keep_the_network_and_gain_what_prediction_needs(
+    tmp_path: Path, run
+) -> None:
     params = Params(Config(size=64), variables())
     weights.save_params(tmp_path / "run.safetensors", params, step=7, note="left behind")
     script = ROOT / "scripts" / "release_weights.py"
-    words = (tmp_path / "run.safetensors", "new", "--saturation", 1.2, "--folder", tmp_path)
-    result = run(script, *words, "--told", "corpus=made up")
+    words = (tmp_path / "run.safetensors", "new", "--folder", tmp_path)
+    prediction = ("--saturation", 1.2, "--size", 96, "--mirrored")
+    result = run(script, *words, *prediction, "--told", "corpus=made up")
     assert result.returncode == 0, result.stderr
     new = tmp_path / "new.safetensors"
-    assert weights.load(new).config == Config(size=64, saturation=1.2)
+    assert weights.load(new).config == Config(size=96, saturation=1.2, mirrored=True)
     header = weights.read_header(new)
     assert (header["step"], header["corpus"], "note" in header) == (7, "made up", False)
     old = weights.read(tmp_path / "run.safetensors")[0]
     jax.tree.map(np.testing.assert_array_equal, weights.read(new)[0], old)
-    result = run(script, *words[:2], "--saturation", "nan", "--folder", tmp_path)
+    result = run(script, *words, "--saturation", "nan")
     assert result.returncode == 2
     assert "saturation: nan is not a positive number" in result.stderr
 

@@ -55,12 +55,20 @@ def shrink_part(
 @jax.jit
 def predict(params: Params, lightness: Float[Array, "b h h"]) -> Float[Array, "b s s 3"]:
     """L at the network's input size -> Lab at the size of its answer."""
-    scaled = color.lightness_to_network(lightness[..., None])
-    ab = color.network_to_ab(forward(params.config, params.variables, scaled))
+    ab = color.network_to_ab(_chroma(params, color.lightness_to_network(lightness[..., None])))
     ab = ab * params.config.saturation
     matrix = resize_matrix(lightness.shape[1], ab.shape[1])
     guide = _matmul("ih,bhw,jw->bij", matrix, lightness, matrix)
     return jnp.concatenate([guide[..., None], ab], axis=-1)
+
+
+def _chroma(params: Params, scaled: Float[Array, "b h h 1"]) -> Float[Array, "b s s 2"]:
+    """L / 50 - 1 -> ab / 110; the mean over both mirror images, if the config says so."""
+    if not params.config.mirrored:
+        return forward(params.config, params.variables, scaled)
+    both = jnp.concatenate([scaled, scaled[:, :, ::-1]])
+    one, other = jnp.split(forward(params.config, params.variables, both), 2)
+    return (one + other[:, :, ::-1]) / 2
 
 
 @jax.jit
