@@ -10,11 +10,11 @@ import flax.linen as nn
 from jax.nn.initializers import zeros
 from jaxtyping import Array, Float
 
-from jaxcolor.models.convolution import convolution, double
+from jaxcolor.models.convolution import DoubledConvolution, convolution
 
 # name, filters; and D5, whose filters are the head's: 2 in the table
 HIDDEN = (("D1", 128), ("D2", 64), ("D3", 64), ("D4", 32))
-DOUBLED_AFTER = ("D1", "D3")
+DOUBLED_BEFORE = ("D2", "D4")
 
 
 class Decoder(nn.Module):
@@ -26,7 +26,7 @@ class Decoder(nn.Module):
     def __call__(self, x: Float[Array, "b h w 256"]) -> Float[Array, "b 4*h 4*w c"]:
         """Decodes."""
         for name, filters in HIDDEN:
-            x = nn.relu(convolution(filters, name=name)(x))
-            x = double(x) if name in DOUBLED_AFTER else x
+            layer = DoubledConvolution if name in DOUBLED_BEFORE else convolution
+            x = nn.relu(layer(filters, name=name)(x))
         # Zeros: an untrained network gives back the grey picture, not saturated colours.
         return convolution(self.channels, name="D5", kernel_init=zeros)(x)

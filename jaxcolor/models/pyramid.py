@@ -16,7 +16,7 @@ from jax.nn.initializers import zeros
 from jaxtyping import Array, Float, UInt32
 
 from jaxcolor.models.backbones import BACKBONES, grey_view
-from jaxcolor.models.convolution import convolution, double
+from jaxcolor.models.convolution import DoubledConvolution, convolution
 from jaxcolor.models.dropout import drop_channels
 from jaxcolor.models.fusion import Fusion
 
@@ -73,7 +73,6 @@ class Pyramid(nn.Module):
         for level, (name, endpoint, scale, filters) in enumerate(LEVELS, start=1):
             if level <= DROPPED_LEVELS:
                 x = drop_channels(x, seeds, level, self.dropout)
-            x = jnp.concatenate([double(x), maps[endpoint] / scale], axis=-1)
-            x = nn.relu(convolution(filters, name=name)(x))
+            x = nn.relu(DoubledConvolution(filters, name=name)(x, maps[endpoint] / scale))
         # Zeros: an untrained network gives back the grey picture, not saturated colours.
         return convolution(self.channels, name="chroma", kernel_init=zeros)(x)

@@ -1,0 +1,45 @@
+"""The convolutions' forms for a CPU against the plain ones, forwards and backwards."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxcolor.models import convolution
+
+
+def _random(*shapes: tuple[int, ...]) -> list[jax.Array]:
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    return [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
+
+
+@pytest.mark.parametrize("skip", [0, 3])
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (1, 1), (3, 7)])
+def test_doubling_is_folded_into_the_convolution(height: int, width: int, skip: int) -> None:
+    big = (2, 2 * height, 2 * width)
+    kernel, x, weight = _random((3, 3, 5 + skip, 6), (2, height, width, 5), (*big, 6))
+    maps = (x, *_random((*big, skip))) if skip else (x,)
+
+    @jax.jit
+    def everything(kernel: jax.Array, *maps: jax.Array) -> list[tuple[jax.Array, ...]]:
+        forms = convolution.doubled_by_parts, convolution.doubled_as_it_stands
+        results = []
+        for form in forms:
+            result, pull = jax.vjp(form, kernel, *maps)
+            results.append((result, *pull(weight)))
+        return results
+
+    for got, expected in zip(*everything(kernel, *maps), strict=True):
+        assert got.shape == expected.shape
+        assert jnp.abs(got - expected).max() < 1e-5 * jnp.abs(expected).max()
+
+
+def test_a_cpu_gets_its_own_form_and_other_platforms_the_plain_one() -> None:
+    layer = convolution.DoubledConvolution(6)
+    variables = layer.init(jax.random.key(0), jnp.zeros((1, 4, 4, 5)))
+    assert jax.tree.map(jnp.shape, variables["params"]) == {"kernel": (3, 3, 5, 6), "bias": (6,)}
+    traced = jax.jit(layer.apply).trace(variables, jnp.zeros((1, 4, 4, 5)))
+    for platform, count in (("cpu", 4), ("cuda", 1), ("tpu", 1)):
+        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert lowered.count("stablehlo.convolution") == count, platform
