@@ -28,8 +28,11 @@ class Row:
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
 @click.option("--weights", help="A shipped name or a .safetensors file.  [default: the best]")
+@click.option("--truth", is_flag=True, help="The photo itself beside them, for colour photos.")
 @click.option("--width", default=480, show_default=True, help="Of each picture, in pixels.")
-def main(photos: tuple[Path, ...], output: Path, weights: str | None, width: int) -> None:
+def main(
+    photos: tuple[Path, ...], output: Path, weights: str | None, truth: bool, width: int
+) -> None:
     """Write one picture with a row for each of PHOTOS: as the network sees it, and colorized."""
     import jaxcolor
     from jaxcolor import evaluation
@@ -38,11 +41,13 @@ def main(photos: tuple[Path, ...], output: Path, weights: str | None, width: int
         params = jaxcolor.load(weights)
         rows = []
         for photo in photos:
-            grey = ImageOps.grayscale(evaluation.read_rgb(photo))
-            pair = (grey.convert("RGB"), jaxcolor.colorize(params, grey))
+            colour = evaluation.read_rgb(photo)
+            grey = ImageOps.grayscale(colour)
+            pictures = [grey.convert("RGB"), jaxcolor.colorize(params, grey)]
+            pictures += [colour] * truth
             height = round(width * grey.height / grey.width)
-            rows.append(Row([picture.resize((width, height)) for picture in pair]))
-        save_sheet(output, rows)
+            rows.append(Row([picture.resize((width, height)) for picture in pictures]))
+        save_sheet(output, rows, ("grey", "colorized", "the photo itself") if truth else ())
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
 
