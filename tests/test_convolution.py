@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -43,3 +44,18 @@ def test_a_cpu_gets_its_own_form_and_other_platforms_the_plain_one() -> None:
     for platform, count in (("cpu", 4), ("cuda", 1), ("tpu", 1)):
         lowered = traced.lower(lowering_platforms=(platform,)).as_text()
         assert lowered.count("stablehlo.convolution") == count, platform
+
+
+@pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 2)])
+def test_frozen_batch_norm_is_folded_into_the_convolution(size: int, stride: int) -> None:
+    x, scale, bias, mean, var = _random((2, 5, 4, 3), *[(6,)] * 4)
+    plain = nn.Conv(6, (size, size), stride, use_bias=False)
+    kernel = plain.init(jax.random.key(1), x)["params"]["kernel"]
+    norm = {"params": {"scale": scale, "bias": bias}, "batch_stats": {"mean": mean, "var": var**2}}
+    expected = nn.BatchNorm(use_running_average=True, epsilon=1e-3).apply(
+        norm, plain.apply({"params": {"kernel": kernel}}, x)
+    )
+    gain, shift = convolution.FrozenBatchNorm(1e-3).apply(norm, 6)
+    folded = convolution.Convolution(6, size, stride)
+    got = folded.apply({"params": {"kernel": kernel}}, x, gain) + shift
+    assert jnp.allclose(got, expected, atol=1e-4, rtol=1e-4)

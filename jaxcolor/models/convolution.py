@@ -7,7 +7,7 @@ from itertools import product
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
-from jax.nn.initializers import Initializer, he_normal, zeros
+from jax.nn.initializers import Initializer, he_normal, lecun_normal, ones, zeros
 from jaxtyping import Array, Float
 
 HE_NORMAL = he_normal()
@@ -22,6 +22,48 @@ def convolution(
 ) -> nn.Conv:
     """A 3x3 convolution as the seed's tables mean it: 'same', biased; by default for a ReLU."""
     return nn.Conv(filters, (3, 3), stride, padding="SAME", kernel_init=kernel_init, name=name)
+
+
+class Convolution(nn.Module):
+    """A 'same' convolution with a square kernel (k, k, c, f), no bias.
+
+    1x1 is the matrix product that it is: XLA's convolution would turn the maps over to find its
+    weights' gradient.
+    """
+
+    filters: int
+    size: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b h w c"], gain: Float[Array, " f"] | float = 1.0
+    ) -> Float[Array, "b h2 w2 f"]:
+        """Gives (B, ceil(H / stride), ceil(W / stride), filters), multiplied by `gain`."""
+        shape = (self.size, self.size, x.shape[-1], self.filters)
+        kernel = self.param("kernel", lecun_normal(), shape) * gain
+        if self.size == self.stride == 1:
+            return x @ kernel[0, 0]
+        return _convolve(x, kernel, stride=self.stride)
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch norm whose statistics stand still: one factor and one summand for each channel.
+
+    The variables are those of `nn.BatchNorm`.
+    """
+
+    epsilon: float
+
+    @nn.compact
+    def __call__(self, channels: int) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+        """Gives the factor and the summand."""
+        scale = self.param("scale", ones, (channels,))
+        bias = self.param("bias", zeros, (channels,))
+        mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,)).value
+        var = self.variable("batch_stats", "var", jnp.ones, (channels,)).value
+        gain = scale * lax.rsqrt(var + self.epsilon)
+        return gain, bias - mean * gain
 
 
 def double(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
@@ -81,8 +123,12 @@ def _met(kernel: Array, axis: int, odd: int) -> Array:
 
 
 def _convolve(
-    x: Array, kernel: Array, padding: str | tuple[tuple[int, int], ...] = "SAME"
+    x: Array,
+    kernel: Array,
+    padding: str | tuple[tuple[int, int], ...] = "SAME",
+    stride: int = 1,
 ) -> Array:
+    strides = (stride, stride)
     return lax.conv_general_dilated(
-        x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )

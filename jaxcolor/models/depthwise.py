@@ -114,8 +114,10 @@ class DepthwiseConv(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-        """Gives (B, ceil(H / stride), ceil(W / stride), C)."""
+    def __call__(
+        self, x: Float[Array, "b h w c"], gain: Float[Array, " c"] | float = 1.0
+    ) -> Float[Array, "b h2 w2 c"]:
+        """Gives (B, ceil(H / stride), ceil(W / stride), C), multiplied by `gain`."""
         shape = (self.kernel_size, self.kernel_size, 1, x.shape[-1])
         kernel = self.param("kernel", jax.nn.initializers.lecun_normal(), shape)
-        return depthwise_convolution(x, kernel, self.stride)
+        return depthwise_convolution(x, kernel * gain, self.stride)

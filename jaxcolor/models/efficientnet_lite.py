@@ -16,6 +16,7 @@ from flax import linen as nn
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcolor.models.convolution import Convolution, FrozenBatchNorm
 from jaxcolor.models.depthwise import DepthwiseConv
 
 
@@ -41,6 +42,7 @@ STAGES = (
 )
 HEAD_FILTERS = 1280  # 1x1
 CLASSES = 1000
+EPSILON = 1e-3  # of the batch norm; Flax's default is 1e-5
 # Stage number -> the endpoint that its output is: the last map of each resolution.
 ENDPOINTS = {1: "stride2", 2: "stride4", 3: "stride8", 5: "stride16", 7: "stride32"}
 
@@ -68,10 +70,12 @@ class ConvBN(nn.Module):
         if self.filters is None:
             conv = DepthwiseConv(self.kernel, self.stride, name="conv")
         else:
-            size, strides = (self.kernel, self.kernel), (self.stride, self.stride)
-            conv = nn.Conv(self.filters, size, strides, "SAME", use_bias=False, name="conv")
-        x = conv(x)
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name="bn")(x)
+            conv = Convolution(self.filters, self.kernel, self.stride, name="conv")
+        if train:
+            x = nn.BatchNorm(False, momentum=0.99, epsilon=EPSILON, name="bn")(conv(x))
+        else:
+            gain, shift = FrozenBatchNorm(EPSILON, name="bn")(self.filters or x.shape[-1])
+            x = conv(x, gain) + shift
         return x if self.linear else jax.nn.relu6(x)
 
 
