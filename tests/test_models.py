@@ -216,34 +216,34 @@ def pyramid_variables(size: int) -> Any:
 
 
 def plain_pyramid(params: Any, maps: dict[str, np.ndarray]) -> np.ndarray:
-    """The decoder as one would write it down, in PyTorch: tile, concatenate, convolve."""
-    torch = pytest.importorskip("torch")
+    """The decoder as one would write it down, in NumPy: tile, concatenate, convolve."""
 
-    def conv(name: str, x: Any) -> Any:
-        kernel = torch.tensor(np.asarray(params[name]["kernel"])).permute(3, 2, 0, 1)
-        bias = torch.tensor(np.asarray(params[name]["bias"]))
-        return torch.nn.functional.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
+    def conv(name: str, x: np.ndarray) -> np.ndarray:
+        kernel = np.float64(params[name]["kernel"])  # (k, k, in, out)
+        margin = len(kernel) // 2
+        padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[:2], (1, 2))
+        return np.einsum("bhwcij,ijco->bhwo", windows, kernel, optimize=True) + params[name]["bias"]
 
-    def channels_first(x: np.ndarray) -> Any:
-        return torch.tensor(np.asarray(x)).permute(0, 3, 1, 2)
+    def relu(x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0)
 
     scales = {"stride32": 3.0, "stride16": 6.4, "stride8": 7.3, "stride4": 8.1, "stride2": 5.4}
-    skip = {name: channels_first(maps[name]) / scale for name, scale in scales.items()}
-    pooled = torch.tensor(np.asarray(maps["pooled"]))[:, :, None, None]
+    skip = {name: np.float64(maps[name]) / scale for name, scale in scales.items()}
     coarse = skip["stride32"]
-    tiled = pooled.expand(-1, -1, *coarse.shape[2:])
+    tiled = np.broadcast_to(maps["pooled"][:, None, None], (*coarse.shape[:3], 1280))
     params = {**params, **params["fusion"]}
-    x = torch.relu(conv("F1", torch.cat([coarse, tiled], dim=1)))
-    x = torch.relu(conv("P32", x))
+    x = relu(conv("F1", np.concatenate([coarse, tiled], axis=-1)))
+    x = relu(conv("P32", x))
     for name, endpoint in (
         ("P16", "stride16"),
         ("P8", "stride8"),
         ("P4", "stride4"),
         ("P2", "stride2"),
     ):
-        x = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
-        x = torch.relu(conv(name, torch.cat([x, skip[endpoint]], dim=1)))
-    return conv("chroma", x).permute(0, 2, 3, 1).numpy()
+        x = x.repeat(2, axis=1).repeat(2, axis=2)
+        x = relu(conv(name, np.concatenate([x, skip[endpoint]], axis=-1)))
+    return conv("chroma", x)
 
 
 def test_pyramid_is_the_decoder_one_would_write_down() -> None:

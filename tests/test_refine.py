@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 
 import click.testing
 import jax
 import jax.numpy as jnp
+import measure_colorize
 import numpy as np
 import pytest
 import skimage.color
@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jaxcolor import refine
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "measure_colorize.py"
 
 enlarge = jax.jit(refine.enlarge)
 
@@ -189,7 +187,7 @@ def test_it_beats_bilinear_on_photos(photos, size: int) -> None:
 
 def test_the_documented_figures_can_be_had(run, photos, tmp_path: Path) -> None:
     Image.fromarray(photos["astronaut"]).save(tmp_path / "photo.png")
-    done = run(SCRIPT, "chroma", tmp_path / "photo.png", "--size", 64)
+    done = run(measure_colorize.__file__, "chroma", tmp_path / "photo.png", "--size", 64)
     assert done.returncode == 0, done.stderr
     printed = [float(number) for number in re.findall(r"\d+\.\d+", done.stdout)]
     plain, refined = (figures(photos["astronaut"], 64, strength) for strength in (0.0, 1.0))
@@ -197,13 +195,10 @@ def test_the_documented_figures_can_be_had(run, photos, tmp_path: Path) -> None:
     np.testing.assert_allclose(printed, expected, atol=0.02)
 
 
-def test_what_files_keep_can_be_measured(
-    photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_files_keep_can_be_measured(photos, tmp_path: Path) -> None:
     Image.fromarray(photos["coffee"][:120, :160]).save(tmp_path / "photo.png")
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    command = importlib.import_module("measure_colorize").main
-    result = click.testing.CliRunner().invoke(command, ["files", str(tmp_path / "photo.png")])
+    words = ["files", str(tmp_path / "photo.png")]
+    result = click.testing.CliRunner().invoke(measure_colorize.main, words)
     assert result.exit_code == 0, result.output
     means = dict(re.findall(r"(.*): mean (\d\.\d+)", result.stdout))
     assert len(means) == 5 + 4 + 6

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import golden_torch_files
 import numpy as np
 import pytest
 
@@ -96,16 +97,14 @@ def test_windows_on_shared_storages(tmp_path: Path, layout: Any) -> None:
     assert state["plain"].flags.owndata
 
 
-@FORMATS
-def test_files_that_pytorch_writes(tmp_path: Path, layout: Any) -> None:
-    torch = pytest.importorskip("torch")
-    path = tmp_path / "weights.pth"
-    state = {"a": torch.randn(3, 4).T, "b": torch.arange(5), "c": torch.tensor(2.5).half()}
-    torch.save(state, path, _use_new_zipfile_serialization=layout is zipped)
-    found = torch_file.read_state_dict(path)
-    assert list(found) == ["a", "b", "c"]
-    for name, expected in state.items():
-        np.testing.assert_array_equal(found[name], expected.numpy())
+@pytest.mark.parametrize("layout", ["legacy", "zip"])
+def test_files_that_pytorch_wrote(layout: str) -> None:
+    found = torch_file.read_state_dict(golden_torch_files.GOLDEN / f"torch_{layout}.pth")
+    expected = golden_torch_files.arrays()
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype, name
+        np.testing.assert_array_equal(found[name], array)
 
 
 class Malicious:
