@@ -1,4 +1,7 @@
-"""A network of two layers behind the one interface: what is proved of steps needs no larger one."""
+"""A network of three layers behind the one interface: what is proved of steps needs no larger one.
+
+Whoever imports this module makes it known as "tiny".
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxcolor.models import Config, colorizer, make_network
+from jaxcolor.models import Config, Params, colorizer, make_network
 from jaxcolor.models.dropout import drop_channels
 
 
@@ -40,9 +43,11 @@ class TinyNetwork(nn.Module):
         return nn.Conv(self.channels, (3, 3), name="chroma")(x)
 
 
-def make(size: int) -> tuple[Config, Any]:
-    """The config of a tiny network, which becomes known as "tiny", and random variables."""
-    colorizer.NETWORKS["tiny"] = TinyNetwork  # type: ignore[index]
+colorizer.NETWORKS["tiny"] = TinyNetwork  # type: ignore[index]
+
+
+def make(size: int) -> Params:
+    """A tiny network with random variables."""
     config = Config(network="tiny", size=size)
     lightness = jnp.zeros((1, size, size, 1))
-    return config, jax.jit(make_network(config).init)(jax.random.key(0), lightness)
+    return Params(config, jax.jit(make_network(config).init)(jax.random.key(0), lightness))

@@ -1,0 +1,61 @@
+"""Starts `scripts/train.py` as a researcher does, and reads what it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
+Process = subprocess.CompletedProcess[str]
+
+
+def recipe_file(name: str) -> Path:
+    return TESTS / "tiny_recipe.py" if name == "tiny" else ROOT / "configs" / f"{name}.py"
+
+
+def load_recipe(name: str) -> ConfigDict:
+    namespace: dict[str, Any] = {}
+    exec(recipe_file(name).read_text(), namespace)  # a file of this repository
+    config: ConfigDict = namespace["get_config"]()
+    return config
+
+
+def command(recipe: str, workdir: Path, **changes: object) -> list[str]:
+    """`python scripts/train.py` with a recipe, some of its fields changed."""
+    script, file = ROOT / "scripts" / "train.py", recipe_file(recipe)
+    fields = [f"--config.{name}={value}" for name, value in changes.items()]
+    return [sys.executable, str(script), f"--config={file}", f"--workdir={workdir}", *fields]
+
+
+def environment(devices: int = 1, **variables: str) -> dict[str, str]:
+    """That of a process with so many devices, which finds the recipe of tests."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(TESTS),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        **variables,
+    }
+
+
+def run(arguments: list[str], devices: int = 1, **variables: str) -> Process:
+    return subprocess.run(
+        arguments,
+        env=environment(devices, **variables),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def losses_of(log: str) -> dict[int, float]:
+    """Step -> loss, of the lines on the console."""
+    return {int(n): float(x) for n, x in re.findall(r"step (\d+)/\d+  loss ([\d.]+)", log)}
