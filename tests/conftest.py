@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import textwrap
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click.testing
 import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
 
 import jaxcolor
+from jaxcolor.cli import main
 from jaxcolor.porting import inception_resnet_v2 as inception_port
 
 ROOT = Path(__file__).parents[1]
@@ -44,19 +45,31 @@ def photo_folder(tmp_path: Path, photos: dict[str, np.ndarray]) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts modules with many slow tests first: no worker is left with a long one at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _a_cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What commands fetch and compile is shared by those of this session, and not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXCOLOR_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs `python ARGS...` as a user would, with one compilation cache for the whole session."""
-    cache = tmp_path_factory.mktemp("cache")
+def run() -> Run:
+    """Runs `python ARGS...` as a user would."""
 
     def python(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *map(str, args)],
             cwd=cwd,
-            env={**os.environ, "JAXCOLOR_CACHE": str(cache)},
             capture_output=True,
             text=True,
             timeout=300,
@@ -66,53 +79,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return python
 
 
-# -- Inception-ResNet-v2 as Keras has it ----------------------------------------------------------
+@pytest.fixture
+def colorize(
+    params: jaxcolor.Params, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., click.testing.Result]:
+    """Runs `jaxcolor colorize ARGS...` within this process, which has loaded everything already."""
+    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params.with_size(size))
 
-KERAS_RUN = """
-import os
-import sys
-from pathlib import Path
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import h5py
-import keras
-import numpy as np
-from jaxcolor.porting import inception_resnet_v2 as inception_port
-from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+    def invoke(*arguments: object, **options: object) -> click.testing.Result:
+        words = ["colorize", *map(str, arguments)]
+        return click.testing.CliRunner().invoke(main, words, **options)
 
-rng = np.random.default_rng(2016)
-
-def random(weight):
-    normal = rng.standard_normal(weight.shape, np.float32)
-    if weight.name == "kernel":
-        return normal * np.sqrt(2 / np.prod(weight.shape[:-1]))
-    if weight.name == "moving_variance":
-        return rng.uniform(0.5, 1.5, weight.shape).astype(np.float32)
-    return 0.2 * normal  # beta, moving_mean, bias
-
-folder = Path(sys.argv[1])
-pictures = np.load(folder / "pictures.npy")
-values = None
-for name in ("first", "second"):
-    model = keras.applications.InceptionResNetV2(weights=None, classifier_activation=None)
-    values = values or [random(weight) for weight in model.weights]
-    model.set_weights(values)
-    with h5py.File(folder / f"{name}.h5", "w") as file:
-        save_weights_to_hdf5_group(file, model)
-# The reference is what Keras makes of the file itself.
-np.savez(folder / "keras.npz", **inception_port.keras_maps(folder / "first.h5", pictures))
-"""
+    return invoke
 
 
-def in_a_process(code: str, *arguments: object) -> str:
-    """Runs code in a fresh Python, with TensorFlow under Keras, and gives what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cpu"},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+# -- Pictures for Inception-ResNet-v2 --------------------------------------------------------------
 
 
 def photo(rgb: np.ndarray, *, grey: bool = False) -> np.ndarray:
@@ -138,17 +119,3 @@ def pictures() -> np.ndarray:
             inception_port.made_up_pictures(1)[0],
         ]
     )
-
-
-@pytest.fixture(scope="session")
-def fresh_python() -> Callable[..., str]:
-    """`in_a_process`, for tests."""
-    return in_a_process
-
-
-@pytest.fixture(scope="session")
-def keras_files(pictures: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("keras")
-    np.save(folder / "pictures.npy", pictures)
-    in_a_process(KERAS_RUN, folder)
-    return folder

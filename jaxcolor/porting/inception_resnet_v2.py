@@ -226,12 +226,7 @@ def verify(
       ImportError: Keras, or its backend, is not installed.
     """
     x = made_up_pictures() if pictures is None else np.asarray(pictures, np.float32)
-    theirs = keras_maps(path, x)
-    logits, maps = jax.jit(InceptionResNetV2().apply, static_argnames="endpoints")(
-        variables, x, endpoints=True
-    )
-    ours = {name: np.asarray(value) for name, value in (maps | {"logits": logits}).items()}
-    return compare(ours, theirs)
+    return compare(our_maps(variables, x), keras_maps(path, x))
 
 
 def compare(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> Verification:
@@ -243,6 +238,17 @@ def compare(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> Verif
         errors[name] = float((differences / np.abs(expected).max(axis=axes)).max())
     same = ours["logits"].argmax(-1) == theirs["logits"].argmax(-1)
     return Verification(errors, float(same.mean()))
+
+
+@jax.jit
+def _maps(variables: dict[str, Any], x: Float[Array, "b h w 3"]) -> dict[str, Array]:
+    logits, maps = InceptionResNetV2().apply(variables, x, endpoints=True)
+    return {**maps, "logits": logits}
+
+
+def our_maps(variables: dict[str, Any], x: np.ndarray) -> dict[str, np.ndarray]:
+    """Run our network, with all that it computes on the way."""
+    return {name: np.asarray(value) for name, value in _maps(variables, x).items()}
 
 
 def keras_maps(path: str | os.PathLike[str], x: np.ndarray) -> dict[str, np.ndarray]:
