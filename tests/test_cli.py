@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 import jaxcolor
-from jaxcolor.cli import main
 
 
 @pytest.fixture
@@ -58,44 +56,36 @@ def test_photos_become_colour_beside_themselves(run, album: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["tif", "webp"])
-def test_a_file_by_name(run, album: Path, suffix: str) -> None:
+def test_a_file_by_name(colorize, album: Path, suffix: str) -> None:
     target = album / f"out.{suffix}"
-    result = run("-m", "jaxcolor", "colorize", album / "lying.jpg", "-o", target)
-    assert result.returncode == 0, result.stderr
+    result = colorize(album / "lying.jpg", "-o", target)
+    assert result.exit_code == 0, result.output
     with Image.open(target) as image:
         assert image.size == (80, 120)
         assert image.format == {"tif": "TIFF", "webp": "WEBP"}[suffix]
 
 
-def test_controls_reach_the_colours(
-    album: Path, params: jaxcolor.Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_controls_reach_the_colours(colorize, album: Path, params: jaxcolor.Params) -> None:
     """Each option gives what the same keyword of `colorize` gives."""
-    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params.with_size(size))
     image = Image.open(album / "clear.png")
     plain = np.asarray(jaxcolor.colorize(params, image)).astype(int)
     for i, options in enumerate(({"saturation": 0.5}, {"refine": 0.0, "size": 96})):
-        words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
         target = album / f"{i}.png"
-        words += [str(album / "clear.png"), "-o", str(target)]
-        result = CliRunner().invoke(main, ["colorize", *words])
+        result = colorize(*words, album / "clear.png", "-o", target)
         assert result.exit_code == 0, result.output
         expected = np.asarray(jaxcolor.colorize(params, image, **options)).astype(int)
         assert np.abs(np.asarray(Image.open(target)) - expected).max() <= 1
         assert np.abs(plain - expected).max() > 3
 
 
-def test_a_folder_is_made(
-    run, album: Path, params: jaxcolor.Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_is_made(colorize, album: Path) -> None:
     out = album / "new" / "colour"
-    result = run("-m", "jaxcolor", "colorize", *sorted(album.glob("*.*")), "-o", out)
-    assert result.returncode == 0, result.stderr
+    result = colorize(*sorted(album.glob("*.*")), "-o", out)
+    assert result.exit_code == 0, result.output
     assert files(out) == {"lying.jpg", "clear.png"}
-    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params)
-    words = ["colorize", str(album / "lying.jpg"), "-o", f"{album}/other/"]
-    again = CliRunner().invoke(main, words)
-    assert again.exit_code == 0, again.output
+    result = colorize(album / "lying.jpg", "-o", f"{album}/other/")
+    assert result.exit_code == 0, result.output
     assert files(album / "other") == {"lying.jpg"}
 
 
@@ -117,6 +107,7 @@ def test_one_bad_photo_of_ten(run, album: Path) -> None:
 
 MISTAKES = {
     ("missing.jpg",): "missing.jpg: no such file",
+    ("text.jpg",): "text.jpg: not a picture",
     ("cut.jpg",): "cut.jpg: damaged or cut short",
     ("empty",): "empty: no photo in it",
     ("moving.gif",): "moving.gif: holds several pictures: choose one (--frame 0",
@@ -136,7 +127,6 @@ MISTAKES = {
     ("lying.jpg", "--report", "lying.color.jpg"): "lying.color.jpg: is a photo, or becomes one",
 }
 MISTAKES_OF_A_PROCESS = {
-    ("text.jpg",): "text.jpg: not a picture",
     ("lying.jpg", "--size", "100"): "size: 100 is not",
     ("lying.jpg", "--weights", "nothing"): "nothing: no such weights file",
     ("lying.jpg", "--weights", "notes.txt"): "notes.txt: not a safetensors file",
@@ -175,27 +165,24 @@ def test_a_mistake_is_one_line_and_exit_code_two(
     assert files(odd_album) == before
 
 
-def test_so_is_every_other(
-    odd_album: Path, params: jaxcolor.Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same within this process, which has loaded everything already."""
+def test_so_is_every_other(colorize, odd_album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same within this process."""
     monkeypatch.chdir(odd_album)
-    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params)
     before = files(odd_album)
     for arguments, words in MISTAKES.items():
-        result = CliRunner().invoke(main, ["colorize", *arguments])
+        result = colorize(*arguments)
         assert result.exit_code == 2, (arguments, result.output)
         assert_one_line(arguments, result.stderr, result.stdout, words)
     assert files(odd_album) == before
 
 
-def test_a_folder_that_cannot_be_written(run, album: Path) -> None:
+def test_a_folder_that_cannot_be_written(colorize, album: Path) -> None:
     # Root may write everywhere but into the kernel's own folders.
     locked = album / "locked"
     locked.mkdir(mode=0o500)
     folder = Path("/proc") if os.getuid() == 0 else locked
-    result = run("-m", "jaxcolor", "colorize", album / "lying.jpg", "-o", folder / "out.png")
-    assert result.returncode == 2
+    result = colorize(album / "lying.jpg", "-o", folder / "out.png")
+    assert result.exit_code == 2
     assert f"{folder / 'out.png'}: cannot be written" in result.stderr
     assert not list(locked.iterdir())
 

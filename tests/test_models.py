@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
 from typing import Any
 
@@ -128,17 +130,19 @@ def test_dense_fusion_equals_tiled_fusion() -> None:
     np.testing.assert_allclose(Fusion().apply(variables, features, vector), plain, atol=1e-4)
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def last_layer(key: Any, config: Config, names: tuple[str, ...]) -> Any:
+    """Its first parameters; under jit, whatever they do not need is left out."""
+    lightness = jnp.zeros((1, config.size, config.size, 1))
+    params = make_network(config).init(key, lightness)["params"]
+    return functools.reduce(operator.getitem, names, params)
+
+
 def test_an_untrained_network_gives_grey() -> None:
     for network, last in (("fusion", ("decoder", "D5")), ("pyramid", ("chroma",))):
         config = Config(network=network, size=32)
 
-        def init(key: Any, config: Config = config) -> Any:
-            lightness = jnp.zeros((1, 32, 32, 1))
-            return split_trained(make_network(config).init(key, lightness))[0]
-
-        layer = jax.jit(init)(jax.random.key(0))
-        for name in last:
-            layer = layer[name]
+        layer = last_layer(jax.random.key(0), config, last)
         output = jnp.ones((1, 16, 16, layer["kernel"].shape[-2])) @ layer["kernel"][1, 1]
         ab = read_chroma(config, output + layer["bias"])
         np.testing.assert_array_equal(ab, np.zeros((1, 32, 32, 2)))
@@ -248,14 +252,19 @@ def plain_pyramid(params: Any, maps: dict[str, np.ndarray]) -> np.ndarray:
 
 def test_pyramid_is_the_decoder_one_would_write_down() -> None:
     config, variables = pyramid_variables(64)
+
+    @jax.jit
+    def network_and_maps(variables: Any, lightness: Any) -> Any:
+        backbone = {name: part["backbone"] for name, part in variables.items()}
+        grey = color.lightness_to_grey(color.network_to_lightness(lightness))
+        rgb = EfficientNetLite0.preprocess(jnp.repeat(grey, 3, axis=-1))
+        maps = EfficientNetLite0(include_top=False).apply(backbone, rgb)
+        return make_network(config).apply(variables, lightness), maps
+
     lightness = np.random.default_rng(5).uniform(-1, 1, (2, 64, 64, 1)).astype(np.float32)
-    ours = jax.jit(make_network(config).apply)(variables, lightness)
+    ours, maps = network_and_maps(variables, lightness)
     assert ours.shape == (2, 32, 32, 2)
     assert np.std(ours) > 0.05
-    grey = color.lightness_to_grey(color.network_to_lightness(jnp.asarray(lightness)))
-    rgb = EfficientNetLite0.preprocess(jnp.repeat(grey, 3, axis=-1))
-    collections = {name: part["backbone"] for name, part in variables.items() if "backbone" in part}
-    maps = jax.jit(EfficientNetLite0(include_top=False).apply)(collections, rgb)
     theirs = plain_pyramid(variables["params"], maps)
     np.testing.assert_allclose(ours, theirs, atol=2e-4 * np.abs(theirs).max())
 

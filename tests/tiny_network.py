@@ -5,6 +5,7 @@ Whoever imports this module makes it known as "tiny".
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -46,6 +47,7 @@ class TinyNetwork(nn.Module):
 colorizer.NETWORKS["tiny"] = TinyNetwork  # type: ignore[index]
 
 
+@functools.cache
 def make(size: int) -> Params:
     """A tiny network with random variables."""
     config = Config(network="tiny", size=size)
