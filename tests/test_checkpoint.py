@@ -1,284 +1,40 @@
-"""Checkpoints to the bit: on other devices and processes, damaged, killed, preempted.
-
-The functions whose names start with "child" are run in processes of their own:
-`python tests/test_checkpoint.py child_... ARGUMENTS`.
-"""
+"""Checkpoints to the bit: which of them stay, errors of the disk, damage."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
 import os
 import resource
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+from checkpoint_states import bits, restored_from, state_of, steps_in, write_two, zeros
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxcolor.training import checksums, sharding
 from jaxcolor.training.checkpoint import Checkpoints
-from jaxcolor.training.preemption import Preemption
-
-# -- States ----------------------------------------------------------------------------------------
-
-
-@flax.struct.dataclass
-class State:
-    step: Any
-    trainable: Any
-    opt_state: Any
-    key: Any
-
-
-def state_of(step: int, width: int = 40) -> State:
-    """Random bits: every sort of float32, NaNs with their payload and denormals too."""
-    rng = np.random.default_rng(step)
-    noise = rng.integers(0, 2**32, (16, width), np.uint32)
-    trainable = {
-        "kernel": jnp.asarray(noise.view(np.float32)),
-        "bias": jnp.asarray(rng.normal(size=3).astype(np.float32)),
-        "half": jnp.asarray(noise.astype(np.uint16)[:, :8].view(jnp.bfloat16)),
-        "nothing": None,
-    }
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(1.0),
-        optax.adamw(1e-3, mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree)),
-    )
-    opt_state = jax.tree.map(lambda leaf: leaf + step, optimizer.init(trainable))
-    key = jax.random.key_data(jax.random.key(step))
-    return State(jnp.asarray(step, jnp.int32), trainable, opt_state, key)
-
-
-def bits(tree: Any) -> Any:
-    """What two trees share when they are the same to the bit."""
-    words = [(str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes()) for leaf in _leaves(tree)]
-    return jax.tree.structure(tree), words
-
-
-def _leaves(tree: Any) -> list[Any]:
-    """Of arrays on several processes, this one's copy."""
-    gathered = []
-    for leaf in jax.tree.leaves(tree):
-        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-            leaf = jax.jit(lambda x: x, out_shardings=_replicated())(leaf).addressable_data(0)
-        gathered.append(leaf)
-    return gathered
-
-
-def _replicated() -> NamedSharding:
-    return sharding.replicated(sharding.make_mesh())
-
-
-def spread(state: State) -> State:
-    """Over all devices: the kernel and its moments cut along their first axis, the rest whole."""
-    mesh = sharding.make_mesh()
-    cut, whole = NamedSharding(mesh, PartitionSpec(sharding.AXIS)), sharding.replicated(mesh)
-
-    def place(leaf: Any) -> jax.Array:
-        local = np.asarray(leaf)
-        kind = cut if local.shape == (16, 40) else whole
-        return jax.make_array_from_callback(local.shape, kind, lambda index: local[index])
-
-    return jax.tree.map(place, state)
-
-
-def zeros(like: State) -> State:
-    return jax.tree.map(jnp.zeros_like, like)
-
-
-# -- Children --------------------------------------------------------------------------------------
-
-
-def start(name: str, *arguments: object, devices: int = 1) -> subprocess.Popen[str]:
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", __file__, name, *map(str, arguments)],
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@contextlib.contextmanager
-def started(name: str, *arguments: object, devices: int = 1) -> Iterator[subprocess.Popen[str]]:
-    with start(name, *arguments, devices=devices) as child:
-        watchdog = threading.Timer(100, child.kill)
-        watchdog.start()
-        try:
-            yield child
-        finally:
-            watchdog.cancel()
-            child.kill()
-
-
-def ended(child: subprocess.Popen[str]) -> str:
-    """What a child printed; it must have been silent about Orbax."""
-    out, err = child.communicate()
-    assert child.returncode == 0, err
-    assert "orbax" not in err.lower(), err
-    assert "Traceback" not in err
-    return out
-
-
-def next_line(child: subprocess.Popen[str]) -> str:
-    """What it says next; its errors if it ends instead."""
-    assert child.stdout is not None
-    assert child.stderr is not None
-    line = next((line for line in child.stdout if not line.startswith("[Gloo]")), None)
-    return child.stderr.read() if line is None else line.strip()
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
-
-
-def child_on_all_devices(source: str, target: str) -> None:
-    """Restores state 5 of one device, spread; saves state 6, spread."""
-    like = spread(zeros(state_of(5)))
-    with Checkpoints(Path(source), keep=1) as checkpoints:
-        restored = checkpoints.restore_latest(like)
-    assert restored is not None
-    for leaf, other in zip(jax.tree.leaves(restored), jax.tree.leaves(like), strict=True):
-        assert leaf.sharding == other.sharding
-    assert bits(restored) == bits(state_of(5))
-    state = spread(state_of(6))
-    with Checkpoints(Path(target), keep=1) as checkpoints, jax.transfer_guard("disallow"):
-        checkpoints.save(6, state, {"loss": 0.5})
-
-
-def child_one_of_two(index: str, port: str, source: str, target: str) -> None:
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=int(index))
-    listed = Path.iterdir
-    if index == "1":  # a network's folder may show new files late
-        Path.iterdir = lambda path: (file for file in listed(path) if file.name != "5")
-    child_on_all_devices(source, target)
-    Path.iterdir = listed
-
-    # One process alone finds the newest of three damaged: both take the one before.
-    folder = Path(target) / "damaged"
-    whole = jax.device_put(whole_numbers(), _replicated())
-    with Checkpoints(folder, keep=3) as checkpoints:
-        for step in (1, 2, 3):
-            checkpoints.save(step, {"whole": whole + step})
-    really = checksums.damage
-    if index == "1":
-        checksums.damage = lambda path: "my copy" if path.parent.name == "3" else really(path)
-    records = caught_warnings()
-    with Checkpoints(folder, keep=3) as checkpoints:
-        restored = checkpoints.restore_latest({"whole": whole})
-        assert restored is not None
-        assert bits(restored) == bits({"whole": whole + 2})
-        assert len(records) == int(index), records
-        checkpoints.save(3, {"whole": whole - 3})
-    checksums.damage = really
-
-    # SIGTERM to one of them, from outside, stops both after the same step.
-    with Checkpoints(folder, keep=3) as checkpoints, Preemption() as preemption:
-        step = 4
-        say("ready")
-        while not preemption.reached(step):
-            step += 1
-            whole = jax.jit(lambda x: x + 1)(whole).block_until_ready()
-            time.sleep(0.01)
-        say(f"reached {step}")
-        checkpoints.save(step, {"whole": whole})
-        checkpoints.wait()
-        assert not preemption.reached(step + 1)
-        say("saved")
-        if index == "1":
-            os.kill(os.getpid(), signal.SIGTERM)
-            say("alive")
-        sys.stdin.read()
-        os._exit(0)  # the other one is dead: no farewell
-
-
-def whole_numbers() -> np.ndarray:
-    """100 kB that hardly shrink when they are compressed."""
-    return np.random.default_rng(0).integers(0, 2**22, 25_000).astype(np.float32)
-
-
-def caught_warnings() -> list[logging.LogRecord]:
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = records.append
-    logging.getLogger().addHandler(handler)
-    return records
-
-
-def child_killed_while_it_writes(folder: str) -> None:
-    with Checkpoints(Path(folder), keep=2) as checkpoints:
-        checkpoints.save(1, state_of(1))
-        checkpoints.wait()
-        rename = os.rename
-
-        def stay(source: Any, *arguments: Any) -> None:
-            if Path(source).name.startswith("2."):  # the whole step, the very last moment
-                say("writing")
-                time.sleep(1000)
-            rename(source, *arguments)
-
-        os.rename = stay
-        checkpoints.save(2, state_of(2))
-
-
-def child_terminated() -> None:
-    step = 0
-    with Preemption() as preemption:
-        say("ready")
-        while not preemption.reached(step):
-            step += 1
-            time.sleep(0.01)
-        say("reached")
-        time.sleep(1000)
-
-
-# -- One process -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Steps 4 and 5."""
     folder = tmp_path_factory.mktemp("written")
-    with Checkpoints(folder, keep=3) as checkpoints:
-        for step in (4, 5):
-            checkpoints.save(step, state_of(step), {"loss": 1 / step})
+    write_two(folder)
     return folder
 
 
 @pytest.fixture
 def folder(written: Path, tmp_path: Path) -> Path:
+    """Steps 4 and 5."""
     return Path(shutil.copytree(written, tmp_path / "checkpoints"))
-
-
-def steps_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def restored_from(folder: Path) -> Any:
-    with Checkpoints(folder, keep=3) as checkpoints:
-        return checkpoints.restore_latest(zeros(state_of(0)))
 
 
 def test_to_the_bit(folder: Path) -> None:
@@ -544,112 +300,3 @@ def test_another_networks_checkpoints(
     assert "\n" not in str(error.value)
     assert not caplog.records
     assert steps_in(folder) == ["4", "5"]
-
-
-def test_killed_while_it_writes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with started("child_killed_while_it_writes", tmp_path) as child:
-        assert next_line(child) == "writing"
-        child.kill()
-        assert child.wait() == -signal.SIGKILL
-    (left,) = set(steps_in(tmp_path)) - {"1"}
-    assert left.startswith("2.orbax-checkpoint-tmp")
-    with Checkpoints(tmp_path, keep=2) as checkpoints:
-        assert bits(checkpoints.restore_latest(zeros(state_of(0)))) == bits(state_of(1))
-        assert [record.getMessage().split()[0] for record in caplog.records] == [
-            str(tmp_path / left)
-        ]
-        checkpoints.save(2, state_of(2))
-    assert steps_in(tmp_path) == ["1", "2"]
-
-
-# -- Other devices and processes -------------------------------------------------------------------
-
-
-def test_one_device_and_eight(written: Path, tmp_path: Path) -> None:
-    with started("child_on_all_devices", written, tmp_path, devices=8) as child:
-        ended(child)
-    assert bits(restored_from(tmp_path)) == bits(state_of(6))
-
-
-def test_one_process_and_two(written: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    with contextlib.ExitStack() as stack:
-        children = [
-            stack.enter_context(
-                started("child_one_of_two", index, port, written, tmp_path, devices=2)
-            )
-            for index in (0, 1)
-        ]
-        for child in children:
-            assert next_line(child) == "ready"
-        children[1].send_signal(signal.SIGTERM)
-        first, second = (next_line(child).split() for child in children)
-        assert first == second
-        word, step = first
-        assert word == "reached"
-        for child in children:
-            assert next_line(child) == "saved"
-        assert children[1].wait(10) == -signal.SIGTERM  # the second one
-        ended(children[0])
-
-    assert bits(restored_from(tmp_path)) == bits(state_of(6))
-    with Checkpoints(tmp_path / "damaged", keep=3) as checkpoints:
-        state = checkpoints.restore_latest({"whole": jnp.zeros(25_000)})
-    assert state is not None
-    np.testing.assert_array_equal(state["whole"], whole_numbers() + int(step) - 4)
-    assert steps_in(tmp_path / "damaged") == sorted(["2", "3", "3.damaged", step])
-    files = [file for file in (tmp_path / "damaged" / step).rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) < 120_000  # not one copy for each device
-
-
-# -- Preemption ------------------------------------------------------------------------------------
-
-
-def test_sigterm_is_noted_and_the_second_kills() -> None:
-    with started("child_terminated") as child:
-        assert next_line(child) == "ready"
-        child.send_signal(signal.SIGTERM)
-        assert next_line(child) == "reached"
-        assert child.poll() is None
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(10) == -signal.SIGTERM
-
-
-def test_the_handler_before_is_back() -> None:
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
-    try:
-        with Preemption() as preemption:
-            assert not preemption.reached(1)
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert preemption.reached(2)
-            assert preemption.reached(3)
-        assert not heard
-        with Preemption() as preemption:
-            assert not preemption.reached(4)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert heard == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_in_another_thread_it_does_nothing() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    answers: list[bool] = []
-
-    def ask() -> None:
-        with Preemption() as preemption:
-            answers.append(signal.getsignal(signal.SIGTERM) == before)
-            answers.append(preemption.reached(1))
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    thread.join()
-    assert answers == [True, False]
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
-if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])
