@@ -23,6 +23,15 @@ from jaxcolor.models.colorizer import Params
 
 GOOD = int(os.environ.get("JAXCOLOR_ALBUM", "56"))
 BAD = GOOD // 14 + 1
+# Python runs it at its start: no run is over before it is stopped, on however busy a machine.
+SLOW_DISK = """
+import os, time
+replace = os.replace
+def slow(*names, **options):
+    time.sleep(0.2)
+    replace(*names, **options)
+os.replace = slow
+"""
 KINDS = ("jpg", "png", "webp", "tif", "bmp", "gif")
 
 
@@ -82,9 +91,11 @@ def test_killed_twice_and_continued_to_the_same_bytes(run, album: Path, tmp_path
     (out / "one").mkdir(parents=True)
     (out / "one" / ".x.jpg.0123abcd.tmp").write_bytes(b"left by a run that was killed")
     before = files(album)
+    (tmp_path / "sitecustomize.py").write_text(SLOW_DISK)
+    slow = {**os.environ, "PYTHONPATH": str(tmp_path)}
     for end, done in ((signal.SIGKILL, GOOD // 7), (signal.SIGINT, GOOD // 4)):
         with subprocess.Popen(
-            command(album, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command(album, out), env=slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             deadline = time.monotonic() + 120
             while len(results(out)) < done and process.poll() is None:
