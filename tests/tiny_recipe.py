@@ -1,7 +1,7 @@
 """configs/smoke.py made smaller still, on a network of three layers: each step takes milliseconds.
 
-A recipe for `scripts/train.py --config=tests/tiny_recipe.py`. It starts from a file that
-`training_runs.py` writes: set `start_from`.
+For `scripts/train.py --config=tests/tiny_recipe.py`, with `start_from` set to a tiny network's
+weights: its backbone has no file of its own.
 """
 
 import tiny_network  # noqa: F401 (makes it known)

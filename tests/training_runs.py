@@ -36,7 +36,7 @@ def command(recipe: str, workdir: Path, **changes: object) -> list[str]:
 
 
 def environment(devices: int = 1, **variables: str) -> dict[str, str]:
-    """That of a process with so many devices, which finds the recipe of tests."""
+    """That of a process with so many devices, which finds what the tiny recipe imports."""
     return {
         **os.environ,
         "PYTHONPATH": str(TESTS),
