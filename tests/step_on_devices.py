@@ -79,9 +79,9 @@ def main() -> None:
     }
 
     recipe.accumulate = 2
-    params = tiny_network.make(32)
-    split = split_trained(params.variables, ("head",))
-    told["tiny, in two pieces"] = Step(eight, split, params.config, recipe).messages()
+    network, variables = tiny_network.make(32)
+    split = split_trained(variables, ("head",))
+    told["tiny, in two pieces"] = Step(eight, split, network, recipe).messages()
     print(json.dumps(told))
 
 

@@ -23,12 +23,14 @@ from jaxcolor.models.colorizer import Params
 
 GOOD = int(os.environ.get("JAXCOLOR_ALBUM", "56"))
 BAD = GOOD // 14 + 1
-# Python runs it at its start: no run is over before it is stopped, on however busy a machine.
-SLOW_DISK = """
-import os, time
+# Python runs it at its start. A slow disk: no run is over before it is stopped, on however busy a
+# machine. And Ctrl-C is heard though a shell's background jobs, as these tests may be, ignore it.
+SITE = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 replace = os.replace
 def slow(*names, **options):
-    time.sleep(0.2)
+    time.sleep(0.1)
     replace(*names, **options)
 os.replace = slow
 """
@@ -91,7 +93,7 @@ def test_killed_twice_and_continued_to_the_same_bytes(run, album: Path, tmp_path
     (out / "one").mkdir(parents=True)
     (out / "one" / ".x.jpg.0123abcd.tmp").write_bytes(b"left by a run that was killed")
     before = files(album)
-    (tmp_path / "sitecustomize.py").write_text(SLOW_DISK)
+    (tmp_path / "sitecustomize.py").write_text(SITE)
     slow = {**os.environ, "PYTHONPATH": str(tmp_path)}
     for end, done in ((signal.SIGKILL, GOOD // 7), (signal.SIGINT, GOOD // 4)):
         with subprocess.Popen(

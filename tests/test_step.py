@@ -56,15 +56,15 @@ def batch_of(count: int, size: int = 32) -> dict[str, jax.Array]:
 
 def advance(config: ConfigDict, tuned: tuple[str, ...] = ()) -> tuple[Any, Any, Any, Any]:
     """(What was trained before, what was not, the state after a step, its metrics)."""
-    params = tiny_network.make(32)
-    trainable, kept = split_trained(params.variables, tuned)
+    network, variables = tiny_network.make(32)
+    trainable, kept = split_trained(variables, tuned)
     state = step.init_state(trainable, config)
     one = jax.jit(step.train_step, static_argnames=("network", "config", "mesh"))
     state, metrics = one(
         state,
         step.Fixed(kept),
         batch_of(8),
-        network=params.config,
+        network=network,
         config=FrozenConfigDict(config),
         mesh=sharding.make_mesh(),
     )
@@ -126,17 +126,15 @@ def test_accumulation_and_bfloat16_change_how_and_not_what() -> None:
 
 
 def test_validation_counts_every_picture_once() -> None:
-    params = tiny_network.make(64)
-    trainable, kept = split_trained(params.variables)
+    network, variables = tiny_network.make(64)
+    trainable, kept = split_trained(variables)
     batch = {**batch_of(4, 64), "mask": jnp.array([1.0, 1.0, 0.0, 1.0])}
     run = jax.jit(step.validation_step, static_argnames=("network", "config"))
     config = FrozenConfigDict(recipe())
-    sums = run(trainable, step.Fixed(kept), batch, network=params.config, config=config)
+    sums = run(trainable, step.Fixed(kept), batch, network=network, config=config)
     figures = step.summarize(jax.device_get(sums))
     lightness, truth = step.to_network(batch, 64)
-    predicted = np.asarray(
-        jax.jit(forward, static_argnums=0)(params.config, params.variables, lightness)
-    )
+    predicted = np.asarray(jax.jit(forward, static_argnums=0)(network, variables, lightness))
     kept_rows = np.array([0, 1, 3])
     error = np.square(predicted - truth)[kept_rows].mean()
     assert figures["loss"] == figures["squared_error"] == pytest.approx(error, rel=1e-5)
@@ -148,11 +146,11 @@ def test_validation_counts_every_picture_once() -> None:
 
 
 def test_painted_pictures_are_grey_prediction_and_truth() -> None:
-    params = tiny_network.make(32)
-    trainable, kept = split_trained(params.variables)
+    network, variables = tiny_network.make(32)
+    trainable, kept = split_trained(variables)
     batch = batch_of(2)
     rows = jax.jit(step.paint, static_argnames="network")(
-        trainable, step.Fixed(kept), batch, network=params.config
+        trainable, step.Fixed(kept), batch, network=network
     )
     assert rows.shape == (2, 32, 96, 3)
     grey, predicted, truth = np.split(np.asarray(rows), 3, axis=2)

@@ -22,7 +22,7 @@ import tiny_network
 from training_runs import TESTS, Process, command, environment, load_recipe, losses_of, run
 
 from jaxcolor import weights
-from jaxcolor.models.colorizer import split_trained
+from jaxcolor.models.colorizer import Params, split_trained
 from jaxcolor.training import distributed, loop, sharding, step
 from jaxcolor.training.checkpoint import Checkpoints
 
@@ -33,7 +33,7 @@ STEPS = 40  # of the tiny recipe
 def first_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every run here starts from."""
     file = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
-    weights.save_params(file, tiny_network.make(32))
+    weights.save_params(file, Params(*tiny_network.make(32)))
     return file
 
 
@@ -68,7 +68,8 @@ def test_nothing_is_compiled_after_the_first_step(straight: tuple[Path, str]) ->
 def state_of_step(workdir: Path, number: int, scratch: Path) -> Any:
     """The state in a checkpoint, as NumPy arrays."""
     recipe = load_recipe("tiny")
-    trainable, _ = split_trained(tiny_network.make(32).variables, (recipe.tuned_from,))
+    _, variables = tiny_network.make(32)
+    trainable, _ = split_trained(variables, (recipe.tuned_from,))
     folder = scratch / "checkpoints" / str(number)
     shutil.copytree(workdir / "checkpoints" / str(number), folder)
     with Checkpoints(folder.parent, keep=9) as checkpoints:

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxcolor.models import Config, Params, colorizer, make_network
+from jaxcolor.models import Config, colorizer, make_network
 from jaxcolor.models.dropout import drop_channels
 
 
@@ -48,8 +48,8 @@ colorizer.NETWORKS["tiny"] = TinyNetwork  # type: ignore[index]
 
 
 @functools.cache
-def make(size: int) -> Params:
-    """A tiny network with random variables."""
+def make(size: int) -> tuple[Config, Any]:
+    """A tiny network's config, and random variables."""
     config = Config(network="tiny", size=size)
     lightness = jnp.zeros((1, size, size, 1))
-    return Params(config, jax.jit(make_network(config).init)(jax.random.key(0), lightness))
+    return config, jax.jit(make_network(config).init)(jax.random.key(0), lightness)
