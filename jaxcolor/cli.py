@@ -212,7 +212,7 @@ def models() -> None:
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
-    help="Photos in a pass of the network; more suits a GPU.  [default: 2]",
+    help="Photos in a pass of the network; more suits a GPU.  [default: 4]",
 )
 @click.option(
     "--jobs",
@@ -228,23 +228,28 @@ def serve(
     Only this machine can reach it, unless --host says otherwise. docs/serving.md tells how to put
     it behind another server. SIGTERM and Ctrl-C let it finish what it has accepted.
     """
-    try:
-        from jaxcolor.web import server
-    except ModuleNotFoundError as error:
+    from jaxcolor import web
+
+    if package := web.missing_package():
         raise click.UsageError(
-            f"serve needs one more package ({error.name}): pip install 'jaxcolor[web]'"
-        ) from None
+            f"serve needs further packages ({package}): pip install 'jaxcolor[web]'"
+        )
+    from jaxcolor.web import listening
+    from jaxcolor.web.settings import Settings
+
     settings["max_bytes"] = None if max_megabytes is None else max_megabytes << 20
-    chosen = server.Settings(**{key: value for key, value in settings.items() if value is not None})
+    chosen = Settings(**{key: value for key, value in settings.items() if value is not None})
     try:
-        with server.bind(chosen) as listener:
+        with listening.bind(chosen) as listener:
             models = {_model_name(name): _load(name, None) for name in weights or _shipped()}
-            address = server.address(listener)
+            from jaxcolor.web import server
+
+            address = listening.address(listener)
             click.echo(f"jaxcolor is at {address} (Ctrl-C stops it)")
             if open_page:
                 click.launch(address)
             server.run(models, chosen, listener)
-    except server.NotStarted as error:
+    except listening.NotStarted as error:
         raise click.UsageError(str(error)) from None
 
 

@@ -5,3 +5,14 @@ there room for it), `engine` (decode, network, encode, side by side) and back th
 owns the routes and their OpenAPI document. The page in `page/` is three static files that use the
 API as anybody would: it has no way around the API's limits.
 """
+
+from __future__ import annotations
+
+import importlib.util
+
+_PACKAGES = ("fastapi", "uvicorn", "httptools", "prometheus_client")  # those of the extra `web`
+
+
+def missing_package() -> str | None:
+    """One that the server needs and that is not installed."""
+    return next((name for name in _PACKAGES if importlib.util.find_spec(name) is None), None)

@@ -157,6 +157,8 @@ class Engine:
                 self._give_back(job, down_to=min(job.held, height * width))
                 image_io.check_writable(io.BytesIO(), job.photo, format=job.wish.format)
             with self._changed:
+                if self.failure:
+                    raise self.failure
                 self._decoded.append(job)
                 self._changed.notify_all()
 
@@ -200,7 +202,11 @@ class Engine:
         try:
             self._warm_up()
         except Exception as error:
-            self.failure = error
+            with self._changed:
+                self.failure = error
+                waiting, self._decoded = self._decoded, collections.deque()
+            for job in waiting:
+                self._fail(job, error)
             return
         while batch := self._next_batch():
             try:

@@ -36,7 +36,7 @@ class Settings:
     max_pixels: int = MAX_PIXELS
     queue: int = 64
     seconds: float = 120.0
-    batch: int = 2
+    batch: int = 4
     threads: int = os.cpu_count() or 1
     held_pixels: int = 64_000_000
 
