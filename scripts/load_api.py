@@ -59,23 +59,51 @@ class Request:
     result: bytes = b""
 
 
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+      sent: when its request was sent, by `time.monotonic`.
+      seconds: from then until it was there.
+      status: of HTTP; 0 where nothing came.
+      wrong: what is not as it must be.
+    """
+
+    sent: float
+    seconds: float
+    status: int
+    wrong: str
+
+
 @dataclasses.dataclass
 class Outcome:
     """What a run brought.
 
     Attributes:
       seconds: from the first request to the last answer.
-      statuses: how many answers had which.
-      wrong: what was not as it must be, a line each.
-      latencies: of photos that came back, in seconds.
+      answers: one for each request.
       memory: the server's resident bytes, from time to time.
     """
 
     seconds: float = 0.0
-    statuses: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
-    wrong: list[str] = dataclasses.field(default_factory=list)
-    latencies: list[float] = dataclasses.field(default_factory=list)
+    answers: list[Answer] = dataclasses.field(default_factory=list)
     memory: list[float] = dataclasses.field(default_factory=list)
+
+    @property
+    def statuses(self) -> collections.Counter[int]:
+        """How many answers had which."""
+        return collections.Counter(answer.status for answer in self.answers)
+
+    @property
+    def wrong(self) -> list[str]:
+        """What is wrong with which answers."""
+        return [answer.wrong for answer in self.answers if answer.wrong]
+
+    @property
+    def latencies(self) -> list[float]:
+        """Of photos that came back, in seconds."""
+        return [answer.seconds for answer in self.answers if answer.status == _GOOD]
 
     def growth(self) -> float:
         """How much more memory the fourth quarter of the run took than the third."""
@@ -162,15 +190,10 @@ def send_all(url: str, plan: Sequence[Request], clients: int) -> Outcome:
                     request = next(waiting, None)
                 if request is None:
                     return
-                start = time.perf_counter()
-                status, problem = _send(connection, request)
-                seconds = time.perf_counter() - start
-                with lock:
-                    outcome.statuses[status] += 1
-                    if problem:
-                        outcome.wrong.append(problem)
-                    if status == _GOOD:
-                        outcome.latencies.append(seconds)
+                sent = time.monotonic()
+                status, wrong = _send(connection, request)
+                seconds = time.monotonic() - sent
+                outcome.answers.append(Answer(sent, seconds, status, wrong))
 
     def watch() -> None:
         with httpx.Client(base_url=url, timeout=300) as connection:

@@ -108,25 +108,28 @@ for media_type in ("image/*", "application/octet-stream"):
     schemathesis.openapi.media_type(media_type, bodies | st.binary(max_size=64))
 
 
-@pytest.fixture(scope="module")
-def described(url: str) -> Any:
-    return schemathesis.openapi.from_url(f"{url}openapi.json")
+def test_answers_are_as_the_openapi_document_says(url: str) -> None:
+    """Schemathesis: good and bad requests of every route; none is answered with a 500."""
+    document = schemathesis.openapi.from_url(f"{url}openapi.json")
+    operations = [found.ok() for found in document.get_all_operations()]
+    assert len(operations) == 4
+    for operation in operations:
+        modes = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
+        cases = st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in modes))
 
+        @hypothesis.settings(
+            max_examples=40 if operation.method == "post" else 5,
+            derandomize=True,
+            deadline=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            database=None,
+        )
+        @hypothesis.given(case=cases)
+        def check(case: Any) -> None:
+            # What bytes are a photo no schema can say: those that are none are refused.
+            case.call_and_validate(excluded_checks=[schemathesis.checks.positive_data_acceptance])
 
-schema = schemathesis.pytest.from_fixture("described")
-
-
-@schema.parametrize()
-@hypothesis.settings(
-    max_examples=25,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=list(hypothesis.HealthCheck),
-    database=None,
-)
-def test_answers_are_as_the_openapi_document_says(case: Any) -> None:
-    # What bytes are a photo no schema can say: those that are none are refused.
-    case.call_and_validate(excluded_checks=[schemathesis.checks.positive_data_acceptance])
+        check()
 
 
 def huge_png() -> bytes:
@@ -314,7 +317,7 @@ def test_refusals_are_understood(page: Page, tmp_path: Path) -> None:
         expect(message).to_contain_text(words, timeout=20_000)
         page.get_by_role("button", name=f"Dismiss: {name}").click()
         expect(message).to_have_count(0)
-    expect(page.get_by_text("Drop photos here")).to_be_visible()  # and the page is as before
+    expect(page.locator("#examples")).to_be_visible()  # and the page is as before
 
 
 def test_two_tabs_at_once(url: str, chromium: Browser) -> None:
@@ -379,39 +382,39 @@ def test_no_request_leaves_the_machine(url: str, chromium: Browser, network_log:
     chromium.close()
     log = json.loads(network_log.read_text())
     kinds = {number: name for name, number in log["constants"]["logEventTypes"].items()}
-    asked = {
-        event["params"]["url"]
-        for event in log["events"]
-        if kinds[event["type"]] == "URL_REQUEST_START_JOB" and "url" in event.get("params", {})
-    }
-    sent = {address for address in asked if address.startswith(("http", "ws"))}
-    assert any("/v1/colorize" in address for address in sent)
-    assert [address for address in sent if not address.startswith(url)] == []
+    jobs = [e["params"] for e in log["events"] if kinds[e["type"]] == "URL_REQUEST_START_JOB"]
+    # What the browser itself asks for, for its own ends, has no page as its initiator.
+    sent = {job["url"] for job in jobs if job.get("initiator", "not an origin") != "not an origin"}
+    assert {f"{url}static/page.js", f"{url}v1/models"} < sent
+    assert any(address.startswith(f"{url}v1/colorize") for address in sent)
+    assert [address for address in sent if not address.startswith((url, f"blob:{url}"))] == []
 
 
 # -- the process -----------------------------------------------------------------------------------
 
 
 def test_sigterm_under_load_loses_nothing(cache: None, good: list[Any]) -> None:
-    """Every request is answered: those that were accepted with their photo, later ones with 503."""
-    plan = [good[i % len(good)] for i in range(400)]
+    """What was sent before is answered with its photo; what comes later is told so, or the door."""
+    plan = [good[i % len(good)] for i in range(300)]
     with load_api.served("--weights", "pyramid") as (url, process):
+        told: list[float] = []
 
         def stop() -> None:
             time.sleep(1.5)
             process.send_signal(signal.SIGTERM)
+            told.append(time.monotonic())
 
         threading.Thread(target=stop).start()
         outcome = load_api.send_all(url, plan, 8)
         assert process.wait(30) == 0
-    answered, later = outcome.statuses[200], outcome.statuses[503]
-    assert answered > 8
-    assert later > 0
-    # None were cut off; those that came when the door was gone could not connect.
-    refused = [line for line in outcome.wrong if "ConnectError" in line]
-    assert answered + later + len(refused) == len(plan)
-    unexpected = [line for line in outcome.wrong if line not in refused and "stopping" not in line]
-    assert unexpected == []
+    # A request is on its way for a moment: those of the last 50 ms are either.
+    before = [answer for answer in outcome.answers if answer.sent < told[0] - 0.05]
+    assert len(before) >= 8
+    assert [answer.wrong for answer in before if answer.wrong] == []
+    unfinished = [answer for answer in before if answer.sent + answer.seconds > told[0]]
+    assert len(unfinished) >= 4  # so the signal came in the middle
+    assert outcome.statuses[503] > 0
+    assert set(outcome.statuses) <= {200, 503, 0}
 
 
 def test_an_address_that_is_taken_is_said_in_one_line(run, url: str) -> None:

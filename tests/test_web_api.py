@@ -327,6 +327,7 @@ def test_a_full_queue_turns_away(models, slow_painting: threading.Event) -> None
         slow_painting.set()
 
     with running(models, queue=3) as app:
+        app.state.engine.ready.wait(60)
         assert [a.status_code for a in colorize_while(app, 3, one_more)] == [200] * 3
         assert ask(app, {"content": content})[0].status_code == 200
 

@@ -23,6 +23,7 @@ def bind(settings: Settings) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()  # who comes while the colorizers are loaded waits
     except OSError as error:
         reason = error.strerror or str(error)
         raise NotStarted(f"{host}:{port}: cannot be listened on ({reason})") from None

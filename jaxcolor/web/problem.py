@@ -27,8 +27,11 @@ class Problem(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """Of the answer, beside its type."""
-        passing = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-        return {"Retry-After": str(RETRY_AFTER)} if self.status in passing else {}
+        if self.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return {"Retry-After": str(RETRY_AFTER)}
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:  # another server may have taken its place
+            return {"Retry-After": str(RETRY_AFTER), "Connection": "close"}
+        return {}
 
     def to_json(self) -> dict[str, object]:
         """The body of the answer."""
