@@ -17,7 +17,7 @@ from typing import Any
 import click
 from load_api import served
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Quiet ones: no look for updates, no account, no sandbox where root runs it.
@@ -25,6 +25,7 @@ _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+_LETTER = FilePayload(name="letter.txt", mimeType="text/plain", buffer=b"Dear all, " * 99)
 _SCREENS: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1200, "height": 860}},
     "phone": {
@@ -77,8 +78,7 @@ def main(output: Path) -> None:
             wait_until_done(page)
             _save(page, output / f"page-result-{screen}.jpg")
             page.goto(url, wait_until="networkidle")
-            text = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear all," * 99}
-            page.set_input_files("#files", files=[text])  # type: ignore[list-item]
+            page.set_input_files("#files", files=_LETTER)
             expect(page.locator("#refusals li")).to_be_visible()
             _save(page, output / f"page-error-{screen}.jpg")
 

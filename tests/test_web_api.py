@@ -23,6 +23,7 @@ from jaxcolor import image_io
 from jaxcolor.predict import paint_rows
 from jaxcolor.web.api import make_app
 from jaxcolor.web.room import Room
+from jaxcolor.web.sending import Photograph
 from jaxcolor.web.settings import Settings
 
 Answers = list[httpx.Response]
@@ -477,6 +478,17 @@ def test_room_is_given_in_turn() -> None:
         thread.join(10)
     assert order == ["large", "small"]
     assert room.taken == 0
+
+
+def test_a_client_that_stops_reading_is_left() -> None:
+    left: list[bool] = []
+
+    async def stuck(message: Any) -> None:
+        await asyncio.sleep(60 if message["type"] == "http.response.body" else 0)
+
+    answer = Photograph(bytes(1000), {}, 0.05, lambda: left.append(True))
+    asyncio.run(answer({"type": "http"}, stuck, stuck))  # type: ignore[arg-type]
+    assert left == [True]
 
 
 # -- who asks --------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 `server.run` is what `jaxcolor serve` calls. A request goes through `guard` (who asks), `door` (is
 there room for it), `engine` (decode, network, encode, side by side) and back through `api`, which
-owns the routes and their OpenAPI document. The page in `page/` is three static files that use the
-API as anybody would: it has no way around the API's limits.
+owns the routes. The page in `page/` is static files that use the API as anybody would: it has no
+way around the API's limits.
 """
 
 from __future__ import annotations

@@ -18,12 +18,22 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from jaxcolor import __version__, image_io
-from jaxcolor.image_io import PhotoError
+from jaxcolor import __version__
 from jaxcolor.models.colorizer import Params
-from jaxcolor.web import page, problem
-from jaxcolor.web.door import Door, Visit
-from jaxcolor.web.engine import Coloured, Engine, Job, Wish
+from jaxcolor.web import answering, page, problem
+from jaxcolor.web.document import (
+    MEDIA_TYPES,
+    PHOTO_IN,
+    PHOTO_OUT,
+    REFUSALS,
+    Health,
+    Model,
+    Models,
+    Options,
+    refusals,
+)
+from jaxcolor.web.door import Door
+from jaxcolor.web.engine import Coloured, Engine, Wish
 from jaxcolor.web.guard import Guard
 from jaxcolor.web.metrics import Metrics
 from jaxcolor.web.problem import Problem
@@ -31,157 +41,6 @@ from jaxcolor.web.sending import Photograph
 from jaxcolor.web.settings import Settings
 
 _CLIENT_WENT_AWAY = 499  # nginx's number for it; only metrics see it
-_MAX_SATURATION = 100.0
-_MEDIA_TYPES = {
-    "PNG": "image/png",
-    "TIFF": "image/tiff",
-    "JPEG": "image/jpeg",
-    "WEBP": "image/webp",
-    "AVIF": "image/avif",
-    "BMP": "image/bmp",
-}
-
-
-class Options(pydantic.BaseModel):
-    """How a photo is coloured; `model` is added when the served ones are known."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
-
-    saturation: Annotated[
-        float,
-        pydantic.Field(
-            ge=0,
-            le=_MAX_SATURATION,
-            allow_inf_nan=False,
-            description="How vivid the colours are: 1 as the model gives them, 0 grey.",
-        ),
-    ] = 1.0
-    refine: Annotated[
-        float,
-        pydantic.Field(
-            ge=0,
-            le=1,
-            allow_inf_nan=False,
-            description="How closely colours follow the photo's edges.",
-        ),
-    ] = 1.0
-    format: Annotated[
-        Literal[image_io.NAMES] | None,  # type: ignore[valid-type]  # the names are those of image_io
-        pydantic.Field(
-            description="Of the result. Without it: the photo's own, or PNG where that is not"
-            " written."
-        ),
-    ] = None
-    frame: Annotated[
-        int | None,
-        pydantic.Field(
-            ge=0,
-            le=99_999,
-            description="Which picture of an animation or of a file with several pages, from 0.",
-        ),
-    ] = None
-    fit: Annotated[
-        int | None,
-        pydantic.Field(
-            ge=16,
-            le=8192,
-            description="For a preview: the result has at most so many pixels in width and in"
-            " height, 8 bits, and no metadata. Without it: the photo's own size.",
-        ),
-    ] = None
-
-
-class Model(pydantic.BaseModel):
-    """A colorizer.
-
-    Attributes:
-      name: as the option `model` takes it.
-      network: what it is built of.
-      backbone: the pretrained part.
-      size: the square that it works on, in pixels.
-    """
-
-    name: str
-    network: str
-    backbone: str
-    size: int
-
-
-class Models(pydantic.BaseModel):
-    """The colorizers that are served, and the one that is used where none is named."""
-
-    default: str
-    models: list[Model]
-
-
-class Health(pydantic.BaseModel):
-    """Whether the server takes photos."""
-
-    status: Literal["ready", "starting", "stopping"]
-    version: str
-
-
-class ProblemBody(pydantic.BaseModel):
-    """Why a request was refused (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    code: Annotated[str, pydantic.Field(description="A word for programs.")]
-    detail: Annotated[str, pydantic.Field(description="A sentence for people.")]
-    field: Annotated[str, pydantic.Field(description="The option that is to blame.")] = ""
-
-
-_REFUSALS = {
-    403: "A page of another site asks.",
-    408: "The photo did not arrive in time.",
-    413: "Too many bytes, or too many pixels: found before anything is decoded.",
-    415: "Not a photo of a kind that is read, or a form instead of a photo.",
-    421: "The server is not known by the name in `Host`.",
-    422: "An option that does not exist or is out of range; a photo that is damaged, holds several"
-    " pictures, or cannot be written in the format that is asked for.",
-    429: "The queue is full.",
-    503: "The server is stopping.",
-    504: "It took longer than the server's time limit.",
-}
-_RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-
-
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    schema = ProblemBody.model_json_schema()
-    return {
-        status: {
-            "description": _REFUSALS[status],
-            "content": {problem.MEDIA_TYPE: {"schema": schema}},
-            **({"headers": _RETRY} if status in (429, 503) else {}),
-        }
-        for status in statuses
-    }
-
-
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_PHOTO_IN: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "The photo's bytes, as they lie in its file. Whatever type is named: the"
-        " bytes say what it is.",
-        "content": {"image/*": _BINARY, "application/octet-stream": _BINARY},
-    }
-}
-_PHOTO_OUT: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The photo in colour.",
-        "content": dict.fromkeys(_MEDIA_TYPES.values(), _BINARY),
-        "headers": {
-            "Jaxcolor-Model": {"schema": {"type": "string"}, "description": "What coloured it."},
-            "Jaxcolor-Size": {"schema": {"type": "string"}, "description": "WIDTHxHEIGHT."},
-            "Jaxcolor-Warnings": {
-                "schema": {"type": "string"},
-                "description": "A JSON array: what of the photo could not be read or kept.",
-            },
-        },
-    }
-}
 
 
 def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
@@ -229,8 +88,8 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
     @app.post(
         "/v1/colorize",
         response_class=Response,
-        responses=_PHOTO_OUT | _refusals(*_REFUSALS),
-        openapi_extra=_PHOTO_IN,
+        responses=PHOTO_OUT | refusals(*REFUSALS),
+        openapi_extra=PHOTO_IN,
         summary="A photo in, the same photo in colour out",
     )
     async def colorize(request: Request, options: Annotated[made, Query()]) -> Response:  # type: ignore[valid-type]
@@ -241,7 +100,7 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
         try:
             with contextlib.ExitStack() as stack:
                 visit = stack.enter_context(door.enter())
-                result = await _coloured(request, visit, engine, wish, settings, started)
+                result = await answering.coloured(request, visit, engine, wish, settings, started)
                 if result is None:
                     status = _CLIENT_WENT_AWAY
                     return Response(status_code=HTTPStatus.BAD_REQUEST)
@@ -256,7 +115,7 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
         finally:
             metrics.requests.labels(str(status)).inc()
 
-    @app.get("/v1/models", responses=_refusals(421), summary="The colorizers that are served")
+    @app.get("/v1/models", responses=refusals(421), summary="The colorizers that are served")
     async def models_() -> Models:
         """The first is the one that is used where none is named."""
         known = [
@@ -273,7 +132,7 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
     @app.get(
         "/healthz",
         responses={
-            **_refusals(421),
+            **refusals(421),
             503: {"model": Health, "description": "Not ready yet, or stopping."},
         },
         summary="Whether the server takes photos",
@@ -291,7 +150,7 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
         "/metrics",
         response_class=Response,
         responses={
-            **_refusals(421),
+            **refusals(421),
             200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
         },
         summary="Figures for Prometheus",
@@ -307,115 +166,16 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
             allow_origins=settings.cors,
             allow_methods=["GET", "POST"],
             allow_headers=["Content-Type"],
-            expose_headers=[*_PHOTO_OUT[200]["headers"], "Retry-After"],
+            expose_headers=[*PHOTO_OUT[200]["headers"], "Retry-After"],
         )
     app.add_middleware(Guard, host=settings.host, names=settings.names, cors=settings.cors)
     return app
 
 
-# -- a request -------------------------------------------------------------------------------------
-
-
-async def _coloured(
-    request: Request,
-    visit: Visit,
-    engine: Engine,
-    wish: Wish,
-    settings: Settings,
-    started: float,
-) -> Coloured | None:
-    """The photo of a request in its colours; None if the client went away."""
-
-    def left() -> float:
-        return settings.seconds - (time.monotonic() - started)
-
-    try:
-        content = await asyncio.wait_for(_body(request, visit, settings.max_bytes), left())
-    except TimeoutError:
-        raise Problem(
-            HTTPStatus.REQUEST_TIMEOUT,
-            "slow-upload",
-            f"The photo did not arrive within {settings.seconds:g} seconds.",
-        ) from None
-    if content is None:
-        return None
-    job = engine.submit(content, wish)
-    del content
-    try:
-        return await _first(job, request, left())
-    except PhotoError as error:
-        raise problem.of_photo(error, settings.max_pixels) from None
-    except TimeoutError:
-        raise Problem(
-            HTTPStatus.GATEWAY_TIMEOUT,
-            "too-slow",
-            f"The photo took longer than the {settings.seconds:g} seconds that this server gives"
-            " to each. A smaller one, or fewer at once, may succeed.",
-        ) from None
-    finally:
-        job.give_up()  # whatever became of it, nobody waits any more
-        visit.unload()
-
-
-async def _body(request: Request, visit: Visit, max_bytes: int) -> bytes | None:
-    """The photo as it was sent, or None if the client went away.
-
-    Raises:
-      Problem: it is a form, empty, or too large: then the rest is not read.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "form",
-            "Send the photo itself as the request's body, not a form:"
-            " curl --data-binary @photo.jpg.",
-        )
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > max_bytes:
-        raise problem.too_many_bytes(max_bytes)
-    blocks: list[bytes] = []
-    count = 0
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            return None
-        if block := message.get("body", b""):
-            count += len(block)
-            if count > max_bytes:
-                raise problem.too_many_bytes(max_bytes)
-            visit.load(len(block))
-            blocks.append(block)
-        if not message.get("more_body", False):
-            break
-    if not count:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "empty", "The request holds no photo.")
-    return b"".join(blocks)
-
-
-async def _first(job: Job, request: Request, seconds: float) -> Coloured | None:
-    """The result, or None if the client goes away before it is there."""
-    result = asyncio.wrap_future(job.done)
-    gone = asyncio.ensure_future(request.receive())  # the next that can come is the end
-    try:
-        done, _ = await asyncio.wait(
-            (result, gone), timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
-        )
-    finally:
-        gone.cancel()
-    if result in done:
-        return result.result()
-    # Nobody will look at it; that it fails with `GivenUp` is no news.
-    result.add_done_callback(lambda future: future.cancelled() or future.exception())
-    if gone in done:
-        return None
-    raise TimeoutError
-
-
 def _headers(result: Coloured, wish: Wish) -> dict[str, str]:
     height, width = result.size
     headers = {
-        "Content-Type": _MEDIA_TYPES[result.format.name],
+        "Content-Type": MEDIA_TYPES[result.format.name],
         "Jaxcolor-Model": wish.model,
         "Jaxcolor-Size": f"{width}x{height}",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 
 from starlette.responses import Response
@@ -30,7 +31,8 @@ class Photograph(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI calls it."""
         try:
-            await asyncio.wait_for(self._send(send), self._seconds)
+            with contextlib.suppress(TimeoutError):  # uvicorn closes what was not completed
+                await asyncio.wait_for(self._send(send), self._seconds)
         finally:
             self._at_the_end()
 

@@ -23,7 +23,7 @@ export class Refusal extends Error {
  */
 export async function colorize(photo, options, signal, told = () => {}) {
   const given = Object.entries(options).filter(([, value]) => value !== null && value !== "");
-  const url = `/v1/colorize?${new URLSearchParams(given)}`;
+  const url = `v1/colorize?${new URLSearchParams(given)}`;
   for (let attempt = 0; ; attempt++) {
     const answer = await send(url, photo, signal, told);
     if (answer.status === 200) {
@@ -42,7 +42,7 @@ export async function colorize(photo, options, signal, told = () => {}) {
 
 /** Names of the models, the default one first. */
 export async function models() {
-  const answer = await fetch("/v1/models");
+  const answer = await fetch("v1/models");
   return (await answer.json()).models.map((model) => model.name);
 }
 

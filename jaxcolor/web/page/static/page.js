@@ -59,7 +59,7 @@ addEventListener("paste", (event) => add(event.clipboardData.files));
 for (const button of document.querySelectorAll("[data-example]")) {
   button.addEventListener("click", async () => {
     const name = button.dataset.example;
-    const answer = await fetch(`/static/examples/${name}`);
+    const answer = await fetch(`static/examples/${name}`);
     add([new File([await answer.blob()], name, { type: "image/jpeg" })]);
   });
 }
