@@ -241,7 +241,7 @@ def serve(
     chosen = Settings(**{key: value for key, value in settings.items() if value is not None})
     try:
         with listening.bind(chosen) as listener:
-            models = {_model_name(name): _load(name, None) for name in weights or _shipped()}
+            models = _served(weights)
             from jaxcolor.web import server
 
             address = listening.address(listener)
@@ -253,10 +253,15 @@ def serve(
         raise click.UsageError(str(error)) from None
 
 
-def _shipped() -> Sequence[str]:
-    from jaxcolor import weights
+def _served(chosen: Sequence[str]) -> dict[str, Params]:
+    """Colorizers by the names that requests call them by, the default one first."""
+    if chosen:
+        return {_model_name(name): _load(name, None) for name in chosen}
+    default = _load(None, None)  # sets JAX up, which asking for names would begin
+    from jaxcolor.weights import available_models
 
-    return weights.available_models()
+    first, *others = available_models()
+    return {first: default, **{name: _load(name, None) for name in others}}
 
 
 def _model_name(weights: str) -> str:

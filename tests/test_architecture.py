@@ -72,7 +72,8 @@ def test_importing_is_light() -> None:
 
 def test_help_needs_no_jax() -> None:
     loaded = loaded_after(
-        "from jaxcolor.cli import main; main(['colorize', '--help'], standalone_mode=False)"
+        "from jaxcolor.cli import main;"
+        "[main([command, '--help'], standalone_mode=False) for command in ('colorize', 'serve')]"
     )
     assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow"}
 
