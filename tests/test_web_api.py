@@ -147,6 +147,12 @@ def test_a_model_is_chosen(app: FastAPI, models) -> None:
         assert answer.content == expected(params, content)
         assert answer.headers["jaxcolor-model"] == name
     assert both[0].content != both[1].content
+    wrong, figures = (
+        ask(app, request)[0]
+        for request in ({"content": content, "params": {"model": "none"}}, {"url": "/metrics"})
+    )
+    assert wrong.status_code == 422
+    assert 'jaxcolor_requests_total{status="422"}' in figures.text
     (listed,) = ask(app, {"url": "/v1/models"})
     assert listed.json()["default"] == "first"
     assert [(m["name"], m["size"]) for m in listed.json()["models"]] == [

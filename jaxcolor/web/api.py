@@ -74,7 +74,7 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
         openapi_url="/openapi.json",
     )
     app.state.door, app.state.engine = door, engine
-    _tell_problems(app)
+    _tell_problems(app, metrics)
     names = tuple(models)
     made = pydantic.create_model(
         "OptionsWithModel",
@@ -187,7 +187,7 @@ def _headers(result: Coloured, wish: Wish) -> dict[str, str]:
 # -- problems --------------------------------------------------------------------------------------
 
 
-def _tell_problems(app: FastAPI) -> None:
+def _tell_problems(app: FastAPI, metrics: Metrics) -> None:
     """Every refusal has the same form, those of the framework too."""
 
     def answer(refused: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -210,6 +210,7 @@ def _tell_problems(app: FastAPI) -> None:
         if first["type"] == "extra_forbidden":
             said = "There is no such option"
         status = HTTPStatus.UNPROCESSABLE_ENTITY
+        metrics.requests.labels(str(int(status))).inc()  # only /v1/colorize has options
         return answer(Problem(status, "wrong-option", f"{field}: {said}.", field))
 
     @app.exception_handler(HTTPException)
