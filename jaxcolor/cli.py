@@ -1,4 +1,4 @@
-"""The command line: `jaxcolor colorize | models`.
+"""The command line: `jaxcolor colorize | models | serve`.
 
 Nothing that is slow to import stands at the top: `--help` and `--version` answer at once.
 """
@@ -39,6 +39,12 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float) -> 
     if not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a number to work with.")
     return value
+
+
+def _finite_if_given(
+    context: click.Context, option: click.Parameter, value: float | None
+) -> float | None:
+    return None if value is None else _finite(context, option, value)
 
 
 @main.command()
@@ -152,6 +158,114 @@ def models() -> None:
     for name in weights.available_models():
         config = weights.describe(name)
         click.echo(f"{name}\t{config.backbone}\t{config.size}x{config.size}")
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port to listen on; 0 takes a free one.",
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="What to offer, the default first: names of `jaxcolor models` or .safetensors files;"
+    " may be given several times.  [default: all of `jaxcolor models`]",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOST",
+    help="A further name that requests may call the server by, as a reverse proxy's.",
+)
+@click.option(
+    "--cors",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let that site's pages use the API, as https://photos.example.org.  [default: none]",
+)
+@click.option(
+    "--max-megabytes",
+    type=click.IntRange(min=1),
+    help="Refuse larger files.  [default: 128]",
+)
+@click.option(
+    "--max-pixels", type=click.IntRange(min=1), help="Refuse larger photos.  [default: 250000000]"
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(min=1),
+    help="Requests worked on or waiting; one more is told to come back.  [default: 64]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=_finite_if_given,
+    help="The time limit of a request.  [default: 120]",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    help="Photos in a pass of the network; more suits a GPU.  [default: 4]",
+)
+@click.option(
+    "--jobs",
+    "threads",
+    type=click.IntRange(min=1),
+    help="Photos read, and written, at once.  [default: one a processor]",
+)
+def serve(
+    weights: Sequence[str], max_megabytes: int | None, open_page: bool, **settings: Any
+) -> None:
+    """Serve a page to drop photos on, and an HTTP API.
+
+    Only this machine can reach it, unless --host says otherwise. docs/serving.md tells how to put
+    it behind another server. SIGTERM and Ctrl-C let it finish what it has accepted.
+    """
+    from jaxcolor import web
+
+    if package := web.missing_package():
+        raise click.UsageError(
+            f"serve needs further packages ({package}): pip install 'jaxcolor[web]'"
+        )
+    from jaxcolor.web import listening
+    from jaxcolor.web.settings import Settings
+
+    settings["max_bytes"] = None if max_megabytes is None else max_megabytes << 20
+    chosen = Settings(**{key: value for key, value in settings.items() if value is not None})
+    try:
+        with listening.bind(chosen) as listener:
+            models = _served(weights)
+            from jaxcolor.web import server
+
+            address = listening.address(listener)
+            click.echo(f"jaxcolor is at {address} (Ctrl-C stops it)")
+            if open_page:
+                click.launch(address)
+            server.run(models, chosen, listener)
+    except listening.NotStarted as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _served(chosen: Sequence[str]) -> dict[str, Params]:
+    """Colorizers by the names that requests call them by, the default one first."""
+    if chosen:
+        return {_model_name(name): _load(name, None) for name in chosen}
+    default = _load(None, None)  # sets JAX up, which asking for names would begin
+    from jaxcolor.weights import available_models
+
+    first, *others = available_models()
+    return {first: default, **{name: _load(name, None) for name in others}}
+
+
+def _model_name(weights: str) -> str:
+    return Path(weights).stem if weights.endswith(".safetensors") else weights
 
 
 def _plan(photos: Sequence[Path], output: str | None, **options: Any) -> list[Job]:

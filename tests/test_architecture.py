@@ -45,6 +45,12 @@ def test_imports_only_what_stands_below(file: Path) -> None:
             assert RANK[parts[1]] <= RANK[home], f"{home} imports {name}"
         if parts[0] in ("tensorflow", "optax", "orbax", "ml_collections"):
             assert home == "training", f"{home} imports {name}"
+        if parts[0] in ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"):
+            assert home == "web", f"{home} imports {name}"
+        # The server fetches nothing: it has nothing to fetch with.
+        if home == "web":
+            assert parts[0] not in ("urllib", "httpx", "requests", "aiohttp")
+            assert name not in ("http.client", "jaxcolor.fetch")
 
 
 def loaded_after(code: str) -> set[str]:
@@ -59,13 +65,15 @@ def test_importing_is_light() -> None:
     loaded = loaded_after("import jaxcolor; jaxcolor.load; jaxcolor.colorize")
     assert "jax" in loaded
     assert not loaded & {"tensorflow", "keras", "optax", "orbax", "ml_collections", "h5py", "torch"}
+    assert not loaded & {"fastapi", "uvicorn", "pydantic", "prometheus_client"}
     loaded = loaded_after("import jaxcolor")
     assert not loaded & {"tensorflow", "optax", "orbax", "jax", "flax"}
 
 
 def test_help_needs_no_jax() -> None:
     loaded = loaded_after(
-        "from jaxcolor.cli import main; main(['colorize', '--help'], standalone_mode=False)"
+        "from jaxcolor.cli import main;"
+        "[main([command, '--help'], standalone_mode=False) for command in ('colorize', 'serve')]"
     )
     assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow"}
 

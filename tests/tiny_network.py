@@ -37,6 +37,10 @@ class TinyNetwork(nn.Module):
     dtype: Any = jnp.float32
     dropout: float = 0.0
 
+    @staticmethod
+    def input_size(backbone_name: str, size: int) -> int:
+        return size
+
     @nn.compact
     def __call__(self, lightness: jax.Array, seeds: jax.Array | None = None) -> jax.Array:
         x = TinyBackbone(name="backbone")(lightness.astype(self.dtype))

@@ -17,7 +17,17 @@ from jaxcolor.image_io.formats import (
 )
 from jaxcolor.image_io.limits import MAX_PIXELS
 from jaxcolor.image_io.modes import check_floats, from_pixels, to_pixels
-from jaxcolor.image_io.photo import Metadata, Photo, PhotoError, Source, name_of
+from jaxcolor.image_io.photo import (
+    Metadata,
+    NotAPhoto,
+    Photo,
+    PhotoError,
+    Refused,
+    Source,
+    TooLarge,
+    WrongFrame,
+    name_of,
+)
 from jaxcolor.image_io.reading import open_photo
 from jaxcolor.image_io.writing import check_writable, save_photo
 
@@ -28,9 +38,13 @@ __all__ = [
     "SUFFIXES",
     "Format",
     "Metadata",
+    "NotAPhoto",
     "Photo",
     "PhotoError",
+    "Refused",
     "Source",
+    "TooLarge",
+    "WrongFrame",
     "check_floats",
     "check_writable",
     "format_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxcolor.image_io.photo import Refused
+from jaxcolor.image_io.photo import Refused, TooLarge
 
 MAX_PIXELS = 250_000_000  # a 13x18 cm plate at 2400 dpi has 210 million
 # A progressive JPEG is decoded in passes of 1.5 ms a megapixel. Encoders write about ten; a file of
@@ -23,9 +23,11 @@ def check_size(width: int, height: int, max_pixels: int, share: str = "") -> Non
     if width < 1 or height < 1:
         raise Refused(f"damaged: {width}x{height} pixels")
     if width * height > max_pixels:
-        raise Refused(
+        raise TooLarge(
+            width,
+            height,
             f"too large: {width}x{height} pixels are more than {max_pixels:,}"
-            f" (the limit is {share}max_pixels, --max-pixels)"
+            f" (the limit is {share}max_pixels, --max-pixels)",
         )
 
 

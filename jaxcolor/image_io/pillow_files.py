@@ -28,7 +28,7 @@ from PIL import (
 
 from jaxcolor.image_io import modes
 from jaxcolor.image_io.limits import check_scans, check_size
-from jaxcolor.image_io.photo import SEVERAL, Refused, Stored, no_frame
+from jaxcolor.image_io.photo import NotAPhoto, Stored, no_frame, not_chosen
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
@@ -107,14 +107,14 @@ def _opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
         file.seek(0)
         with contextlib.suppress(SyntaxError):
             return plugin(file)
-    raise Refused("not a picture of any format known here")
+    raise NotAPhoto("not a picture of any format known here")
 
 
 def _opened_heif(file: BinaryIO) -> ImageFile.ImageFile:
     try:
         import pillow_heif
     except ImportError:
-        raise Refused("HEIC needs one more package: pip install 'jaxcolor[heif]'") from None
+        raise NotAPhoto("HEIC needs one more package: pip install 'jaxcolor[heif]'") from None
     file.seek(0)
     return pillow_heif.HeifImageFile(file)
 
@@ -122,7 +122,7 @@ def _opened_heif(file: BinaryIO) -> ImageFile.ImageFile:
 def _choose(image: ImageFile.ImageFile, frame: int | None) -> None:
     several = image.format not in _ONE_PHOTO and getattr(image, "is_animated", False)
     if frame is None and several:
-        raise Refused(SEVERAL)
+        raise not_chosen()
     if not frame:
         return
     try:
@@ -130,7 +130,7 @@ def _choose(image: ImageFile.ImageFile, frame: int | None) -> None:
             raise EOFError
         image.seek(frame)
     except EOFError:
-        raise Refused(no_frame(frame)) from None
+        raise no_frame(frame) from None
 
 
 def _check_size(size: tuple[int, int], format: str, max_pixels: int) -> None:

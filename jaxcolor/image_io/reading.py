@@ -16,7 +16,6 @@ import numpy as np
 from jaxcolor.image_io import exif, pillow_files, png, png_chunks, pnm, profiles, tiff, xmp
 from jaxcolor.image_io.limits import MAX_PIXELS
 from jaxcolor.image_io.photo import (
-    SEVERAL,
     TRANSPOSING,
     Metadata,
     Photo,
@@ -26,6 +25,7 @@ from jaxcolor.image_io.photo import (
     Stored,
     name_of,
     no_frame,
+    not_chosen,
     one_line,
 )
 
@@ -59,7 +59,7 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | Non
 
 def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
     if frame is not None and frame < 0:
-        raise Refused(no_frame(frame))
+        raise no_frame(frame)
     file.seek(0)
     head = file.read(8)
     if head[:4] in tiff.SIGNATURES:
@@ -67,7 +67,7 @@ def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
     if head == png_chunks.SIGNATURE:
         animated = png_chunks.is_animated(file)
         if animated and frame is None:
-            raise Refused(SEVERAL)
+            raise not_chosen()
         if not frame:  # Pillow has 8 bits only, but can make up the frames of an animation
             return png.read(file, max_pixels)
     if pnm.is_binary(head) and not frame:
@@ -80,25 +80,25 @@ def _naming(name: str) -> Iterator[None]:
     """Turns whatever goes wrong into a `PhotoError` of one line."""
     try:
         yield
-    except Refused as refused:
-        reason = str(refused)
+    except Refused as error:
+        refusal = error
     except FileNotFoundError:
-        reason = "no such file"
+        refusal = Refused("no such file")
     except IsADirectoryError:
-        reason = "a folder, not a photo"
+        refusal = Refused("a folder, not a photo")
     except PermissionError:
-        reason = "no permission to read it"
+        refusal = Refused("no permission to read it")
     except MemoryError:
-        reason = "too large for this machine's memory"
+        refusal = Refused("too large for this machine's memory")
     # Decoders raise whatever their parsers stumble over.
     except Exception as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        reason = f"damaged or cut short ({said[:200]})"
+        refusal = Refused(one_line(f"damaged or cut short ({said[:200]})"))
         if isinstance(error, OSError) and error.strerror:
-            reason = f"cannot be read ({error.strerror})"
+            refusal = Refused(f"cannot be read ({error.strerror})")
     else:
         return
-    raise PhotoError(f"{name}: {one_line(reason)}") from None
+    raise PhotoError(f"{name}: {one_line(str(refusal))}", refusal) from None
 
 
 @contextlib.contextmanager

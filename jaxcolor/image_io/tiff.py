@@ -17,7 +17,7 @@ from tifffile import TiffFile, TiffPage
 from jaxcolor.image_io import exif, photoshop, tiff_pixels
 from jaxcolor.image_io.ifd import Read
 from jaxcolor.image_io.limits import check_size
-from jaxcolor.image_io.photo import SEVERAL, Refused, Stored, no_frame
+from jaxcolor.image_io.photo import NotAPhoto, Stored, no_frame, not_chosen
 from jaxcolor.image_io.profiles import MAX_PROFILE
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -64,13 +64,13 @@ def _chosen(tiff: TiffFile, frame: int | None) -> TiffPage:
     if frame is not None:
         page = next(itertools.islice(pictures, frame, None), None)
         if page is None:
-            raise Refused(no_frame(frame))
+            raise no_frame(frame)
         return page
     page = next(pictures, None)
     if page is None:
-        raise Refused("holds no picture but reduced ones: a camera's raw file?")
+        raise NotAPhoto("holds no picture but reduced ones: a camera's raw file?")
     if next(pictures, None) is not None:
-        raise Refused(SEVERAL)
+        raise not_chosen()
     return page
 
 
@@ -85,7 +85,7 @@ def _pictures(tiff: TiffFile) -> Iterator[TiffPage]:
         if not isinstance(page, TiffPage):
             return
         if page.photometric in (_CFA, _LINEAR_RAW) or _DNG_VERSION in page.tags:
-            raise Refused("a camera's raw file: develop it first")
+            raise NotAPhoto("a camera's raw file: develop it first")
         if not page.subfiletype & (_REDUCED | _MASK):
             yield page
 

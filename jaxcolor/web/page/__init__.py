@@ -1,0 +1,35 @@
+"""The page: static files, which use the API as anybody would.
+
+Nothing in them is from elsewhere, and the server's Content-Security-Policy makes the browser hold
+them to that. What differs between servers stands in the page as `data-` attributes.
+"""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from string import Template
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from jaxcolor import image_io
+from jaxcolor.web.settings import Settings
+
+_STATIC = Path(__file__).with_name("static")
+
+
+def mount(app: FastAPI, settings: Settings) -> None:
+    """Adds the page at `/` and its files below `/static/`."""
+    text = Template((_STATIC / "index.html").read_text(encoding="utf-8")).substitute(
+        max_bytes=settings.max_bytes,
+        max_megabytes=f"{settings.max_bytes / (1 << 20):.4g}",
+        accept=html.escape(",".join(image_io.PHOTO_SUFFIXES)),
+    )
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return HTMLResponse(text)
+
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")

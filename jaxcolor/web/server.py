@@ -1,0 +1,72 @@
+"""Starts and stops the server."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from types import FrameType
+
+import uvicorn
+
+from jaxcolor.models.colorizer import Params
+from jaxcolor.web.api import make_app
+from jaxcolor.web.listening import NotStarted
+from jaxcolor.web.settings import Settings
+
+_LINGER = 0.5  # seconds that late requests are told of the end instead of finding a closed door
+_KEEP_ALIVE = 20  # seconds
+
+
+def run(models: Mapping[str, Params], settings: Settings, listener: socket.socket) -> None:
+    """Serves until SIGTERM or Ctrl-C; then finishes what is in flight.
+
+    Args:
+      models: colorizers by name, the default one first.
+      settings: how the server is set up.
+      listener: from `listening.bind`.
+
+    Raises:
+      NotStarted: the colorizers could not be made ready.
+    """
+    config = uvicorn.Config(
+        make_app(models, settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_keep_alive=_KEEP_ALIVE,
+    )
+    server = _Server(config)
+    server.run(sockets=[listener])
+    if failure := config.app.state.engine.failure:  # type: ignore[union-attr]
+        raise NotStarted(f"the colorizers cannot be made ready: {failure}")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that goes on listening, to say that it stops, until all is answered."""
+
+    _stopping_since: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._stopping_since is not None and sig == signal.SIGINT:
+            self.should_exit = self.force_exit = True
+        self._door.closed = True
+        self._stopping_since = self._stopping_since or time.monotonic()
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._state.engine.failure:
+            self.should_exit = True
+        if self._stopping_since is not None and not self._door.inside:
+            lingered = time.monotonic() - self._stopping_since > _LINGER
+            self.should_exit = self.should_exit or lingered
+        return await super().on_tick(counter)
+
+    @property
+    def _state(self):  # type: ignore[no-untyped-def]
+        return self.config.app.state  # type: ignore[union-attr]
+
+    @property
+    def _door(self):  # type: ignore[no-untyped-def]
+        return self._state.door
