@@ -20,7 +20,7 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor import image_io
-from jaxcolor.predict import paint_rows
+from jaxcolor.predict import paint_rows, pure
 from jaxcolor.web.api import make_app
 from jaxcolor.web.room import Room
 from jaxcolor.web.sending import Photograph
@@ -164,7 +164,12 @@ def test_a_model_is_chosen(app: FastAPI, models) -> None:
 def test_requests_that_come_together_share_passes_of_the_network(models) -> None:
     content = encoded(grey(20, 20), "PNG")
     with running(models, batch=4) as app:
-        ask(app, *({"content": content} for _ in range(40)))
+        app.state.engine.ready.wait(60)
+        compiled = pure.predict._cache_size()
+        ask(app, *({"content": content} for _ in range(37)))
+        for count in (1, 2):
+            ask(app, *({"content": content} for _ in range(count)))
+        assert pure.predict._cache_size() == compiled  # one shape for all of them
         (figures,) = ask(app, {"url": "/metrics"})
     values = dict(line.rsplit(" ", 1) for line in figures.text.splitlines() if line[:1] != "#")
     assert float(values["jaxcolor_batch_photos_sum"]) == 40
@@ -282,19 +287,30 @@ def test_a_chosen_frame_is_coloured(app: FastAPI) -> None:
 # -- bounds ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def slow_painting(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Photos are finished only after the event is set."""
-    go = threading.Event()
+class Painting:
+    """The painting of photos, which waits for a sign.
 
-    def paint(*arguments: Any, **controls: Any) -> Any:
+    Attributes:
+      go: photos are finished only after it is set.
+      strips: how many were painted since, of all photos.
+    """
+
+    def __init__(self) -> None:
+        self.go, self.strips = threading.Event(), 0
+
+    def paint(self, *arguments: Any, **controls: Any) -> Any:
         for strip in paint_rows(*arguments, **controls):
-            warming_up = threading.current_thread().name == "network"
-            assert warming_up or go.wait(20)
+            if threading.current_thread().name != "network":  # which warms up
+                assert self.go.wait(20)
+                self.strips += 1
             yield strip
 
-    monkeypatch.setattr("jaxcolor.web.engine.paint_rows", paint)
-    return go
+
+@pytest.fixture
+def painting(monkeypatch: pytest.MonkeyPatch) -> Painting:
+    painting = Painting()
+    monkeypatch.setattr("jaxcolor.web.engine.paint_rows", painting.paint)
+    return painting
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -323,7 +339,7 @@ def colorize_while(app: FastAPI, count: int, then: Callable[[httpx.AsyncClient],
     return asyncio.run(run())
 
 
-def test_a_full_queue_turns_away(models, slow_painting: threading.Event) -> None:
+def test_a_full_queue_turns_away(models, painting: Painting) -> None:
     content = encoded(grey(20, 20), "PNG")
 
     async def one_more(client: httpx.AsyncClient) -> None:
@@ -331,7 +347,7 @@ def test_a_full_queue_turns_away(models, slow_painting: threading.Event) -> None
         assert (answer.status_code, answer.json()["code"]) == (429, "busy")
         assert int(answer.headers["retry-after"]) > 0
         assert (await client.get("/healthz")).status_code == 200  # others are still answered
-        slow_painting.set()
+        painting.go.set()
 
     with running(models, queue=3) as app:
         app.state.engine.ready.wait(60)
@@ -365,23 +381,37 @@ def test_uploads_are_bounded_together(models) -> None:
         assert app.state.door._bytes == 0
 
 
-def test_the_time_limit(models, slow_painting: threading.Event) -> None:
+def test_the_time_limit(models, painting: Painting) -> None:
     async def never() -> AsyncIterator[bytes]:
         yield b"x"
         await asyncio.sleep(60)
 
     with running(models, seconds=0.3) as app:
         app.state.engine.ready.wait(60)
-        late, slow = ask(app, {"content": encoded(grey(9, 9), "PNG")}, {"content": never()})
+        tall = encoded(grey(9, 3000), "PNG")  # six strips
+        late, slow = ask(app, {"content": tall}, {"content": never()})
         assert (late.status_code, late.json()["code"]) == (504, "too-slow")
         assert (slow.status_code, slow.json()["code"]) == (408, "slow-upload")
-        slow_painting.set()
+        painting.go.set()
         held = app.state.engine._room
-        asyncio.run(until(lambda: held.taken == 0))  # what nobody waits for is given up
+        asyncio.run(until(lambda: held.taken == 0))
+        assert painting.strips == 1  # the rest was given up
         assert app.state.door.inside == 0
 
 
-def test_a_client_that_goes_away_is_not_worked_for(models, slow_painting: threading.Event) -> None:
+def test_what_is_announced_too_large_is_not_waited_for(models) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.sleep(60)
+        yield b""
+
+    with running(models, max_bytes=1000, seconds=20) as app:
+        start = time.monotonic()
+        (answer,) = ask(app, {"content": never(), "headers": {"content-length": "1001"}})
+        assert (answer.status_code, answer.json()["code"]) == (413, "too-many-bytes")
+        assert time.monotonic() - start < 10
+
+
+def test_a_client_that_goes_away_is_not_worked_for(models, painting: Painting) -> None:
     content = encoded(grey(20, 20), "PNG")
     sent: list[Any] = []
 
@@ -409,22 +439,20 @@ def test_a_client_that_goes_away_is_not_worked_for(models, slow_painting: thread
         app.state.engine.ready.wait(60)
         asyncio.run(run(app))
         assert app.state.door.inside == 0
-        slow_painting.set()
+        painting.go.set()
         asyncio.run(until(lambda: app.state.engine._room.taken == 0))
         (figures,) = ask(app, {"url": "/metrics"})
         assert 'jaxcolor_requests_total{status="499"} 1.0' in figures.text
 
 
-def test_a_stopping_server_finishes_and_takes_nothing_new(
-    models, slow_painting: threading.Event
-) -> None:
+def test_a_stopping_server_finishes_and_takes_nothing_new(models, painting: Painting) -> None:
     async def stop(client: httpx.AsyncClient) -> None:
         app.state.door.closed = True
         refused = await client.post("/v1/colorize", content=b"x")
         assert (refused.status_code, refused.json()["code"]) == (503, "stopping")
         health = await client.get("/healthz")
         assert (health.status_code, health.json()["status"]) == (503, "stopping")
-        slow_painting.set()
+        painting.go.set()
 
     with running(models) as app:
         assert [a.status_code for a in colorize_while(app, 2, stop)] == [200] * 2
