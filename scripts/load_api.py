@@ -1,7 +1,7 @@
 """Many clients at once against `jaxcolor serve` on this machine: is every answer right, and when.
 
 python scripts/load_api.py                 # 32 clients, 500 requests of mixed sizes, a tenth bad
-python scripts/load_api.py --against-one   # requests at once against the same one at a time
+python scripts/load_api.py --against-one --requests 120    # at once against one at a time
 
 A server is started for it on a free port of 127.0.0.1 and stopped again. Every photo that comes
 back is compared with what the library makes of it, byte for byte; every bad request has the status
