@@ -59,3 +59,10 @@ def test_frozen_batch_norm_is_folded_into_the_convolution(size: int, stride: int
     folded = convolution.Convolution(6, size, stride)
     got = folded.apply({"params": {"kernel": kernel}}, x, gain) + shift
     assert jnp.allclose(got, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_weights_of_another_shape_are_named() -> None:
+    layer = convolution.Convolution(6, 1)
+    variables = {"params": {"kernel": jnp.zeros((1, 1, 4, 6))}}
+    with pytest.raises(ValueError, match=r"kernel: the weights are \(1, 1, 4, 6\)"):
+        layer.apply(variables, jnp.zeros((1, 2, 2, 3)))
