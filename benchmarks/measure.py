@@ -146,7 +146,7 @@ def whole_process(command: Sequence[str], **environment: str) -> tuple[float, fl
 
 def quiet_environment(**more: str) -> dict[str, str]:
     """Of a process that says nothing but what it is asked."""
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", **more}
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
 
 
 def ceiling() -> float:
