@@ -5,7 +5,7 @@ python scripts/train.py --config=configs/base.py --workdir=runs/base \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
 
 Meant for a GPU, where its time has not been measured. On two CPU cores a photo takes 0.51 s
-(`scripts/benchmark.py step`, batch 8), so a step of 100 takes 51 s and the whole run eight days.
+(`scripts/benchmark.py step base,224,8`), so a step of 100 takes 51 s and the whole run eight days.
 """
 
 from ml_collections import ConfigDict

@@ -309,8 +309,10 @@ def _load(weights: str | None, size: int | None) -> Params:
     import jaxcolor
     from jaxcolor.fetch import cache_dir
 
-    # Compiling takes longer than colorizing: the second run finds it done.
+    # Compiling takes longer than colorizing: the second run finds it done, small programs too.
     jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     try:
         return jaxcolor.load(weights).with_size(size)
     except (OSError, ValueError) as error:

@@ -132,9 +132,14 @@ def _chroma_in_gamut(fy: Array, a: Array, b: Array) -> Array:
         low, step = state
         return jnp.where(fits(low + step), low + step, low), step / 2
 
-    start = (jnp.zeros_like(fy), jnp.float32(0.5))
-    low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, start)
-    return jnp.where(fits(jnp.ones_like(fy)), 1.0, low)
+    def search() -> Array:
+        start = (jnp.zeros_like(fy), jnp.float32(0.5))
+        low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, start)
+        return jnp.where(inside, 1.0, low)
+
+    inside = fits(jnp.ones_like(fy))
+    # Most tiles of most photos hold nothing to search for.
+    return jax.lax.cond(inside.all(), lambda: jnp.ones_like(fy), search)
 
 
 def _linear_rgb(fy: Array, a: Array, b: Array) -> list[Array]:

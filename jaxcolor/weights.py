@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -61,7 +60,7 @@ def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
     if checksum := header.get("backbone_sha256"):
         backbone = _read_left_out(path, config.backbone, checksum)
         variables = join_trained(variables["params"], with_backbone(backbone))
-    return Params(config, jax.tree.map(jnp.asarray, variables))
+    return Params(config, jax.device_put(variables))  # `jnp.asarray` would compile for each shape
 
 
 def describe(name_or_path: str | os.PathLike[str]) -> Config:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxcolor.models import convolution
+from jaxcolor.models import convolution, fast
 
 
 def _random(*shapes: tuple[int, ...]) -> list[jax.Array]:
@@ -59,3 +59,47 @@ def test_frozen_batch_norm_is_folded_into_the_convolution(size: int, stride: int
     folded = convolution.Convolution(6, size, stride)
     got = folded.apply({"params": {"kernel": kernel}}, x, gain) + shift
     assert jnp.allclose(got, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_weights_of_another_shape_are_named() -> None:
+    layer = convolution.Convolution(6, 1)
+    variables = {"params": {"kernel": jnp.zeros((1, 1, 4, 6))}}
+    with pytest.raises(ValueError, match=r"kernel: the weights are \(1, 1, 4, 6\)"):
+        layer.apply(variables, jnp.zeros((1, 2, 2, 3)))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    ("shape", "filters"),
+    [
+        ((1, 64, 64, 256), 256),  # Winograd forwards and backwards
+        ((2, 8, 6, 64), 70),  # backwards alone
+        ((2, 8, 6, 3), 5),  # neither
+        ((2, 7, 6, 64), 64),
+    ],
+)
+def test_fast_convolution_is_the_plain_one(
+    shape: tuple[int, ...], filters: int, stride: int
+) -> None:
+    sides = [-(-side // stride) for side in shape[1:3]]
+    x, kernel, weight = _random(shape, (3, 3, shape[-1], filters), (shape[0], *sides, filters))
+
+    @jax.jit
+    def everything(*arrays: jax.Array) -> list[tuple[jax.Array, ...]]:
+        results = []
+        for form in (fast.convolve, fast.plain):
+            result, pull = jax.vjp(lambda *a, form=form: form(*a, stride), *arrays)
+            results.append((result, *pull(weight)))
+        return results
+
+    for got, expected in zip(*everything(x, kernel), strict=True):
+        assert got.shape == expected.shape
+        assert jnp.abs(got - expected).max() < 2e-5 * jnp.abs(expected).max()
+
+
+def test_only_a_cpu_gets_winograd() -> None:
+    arrays = [jax.ShapeDtypeStruct(s, "float32") for s in ((1, 64, 64, 256), (3, 3, 256, 256))]
+    traced = jax.jit(fast.convolve).trace(*arrays)
+    for platform, count in (("cpu", 0), ("cuda", 1), ("tpu", 1)):
+        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert lowered.count("stablehlo.convolution") == count, platform

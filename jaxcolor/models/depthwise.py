@@ -17,6 +17,8 @@ from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcolor.models.convolution import parameter
+
 Pads = tuple[tuple[int, int], tuple[int, int]]  # zeros above and below, left and right
 
 
@@ -119,5 +121,5 @@ class DepthwiseConv(nn.Module):
     ) -> Float[Array, "b h2 w2 c"]:
         """Gives (B, ceil(H / stride), ceil(W / stride), C), multiplied by `gain`."""
         shape = (self.kernel_size, self.kernel_size, 1, x.shape[-1])
-        kernel = self.param("kernel", jax.nn.initializers.lecun_normal(), shape)
+        kernel = parameter(self, "kernel", jax.nn.initializers.lecun_normal(), shape)
         return depthwise_convolution(x, kernel * gain, self.stride)

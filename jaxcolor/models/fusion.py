@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer, variance_scaling
 from jaxtyping import Array, Float
 
+from jaxcolor.models.convolution import parameter
+
 
 class Fusion(nn.Module):
     """Features (B, h, w, C) and a vector (B, V) -> (B, h, w, `filters`).
@@ -66,8 +68,8 @@ class _TiledDense(nn.Module):
     def __call__(self, features: Array, vector: Array) -> Array:
         depth = features.shape[-1]
         shape = (1, 1, depth + vector.shape[-1], self.filters)
-        kernel = self.param("kernel", _balanced(depth, self.vector_variance), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.filters,))
+        kernel = parameter(self, "kernel", _balanced(depth, self.vector_variance), shape)
+        bias = parameter(self, "bias", nn.initializers.zeros, (self.filters,))
         local = features @ kernel[0, 0, :depth]  # (B, h, w, F)
         everywhere = vector @ kernel[0, 0, depth:] + bias  # (B, F)
         return local + jnp.expand_dims(everywhere, (1, 2))
