@@ -49,15 +49,7 @@ load_api, screenshots = script("load_api"), script("screenshots")
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One compilation cache for the servers of this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAXCOLOR_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def url(cache: None) -> Iterator[str]:
+def url() -> Iterator[str]:
     with load_api.served("--weights", "pyramid") as (url, _):
         yield url
 
@@ -74,6 +66,7 @@ def coloured(url: str, content: bytes, **options: Any) -> httpx.Response:
 # -- the API ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_under_load_every_answer_is_right(url: str, good: list[Any]) -> None:
     """A short form of `python scripts/load_api.py`."""
     plan = load_api.mixed(good, load_api.bad_requests(), 80)
@@ -108,6 +101,7 @@ for media_type in ("image/*", "application/octet-stream"):
     schemathesis.openapi.media_type(media_type, bodies | st.binary(max_size=64))
 
 
+@pytest.mark.slow
 def test_answers_are_as_the_openapi_document_says(url: str) -> None:
     """Schemathesis: good and bad requests of every route; none is answered with a 500."""
     document = schemathesis.openapi.from_url(f"{url}openapi.json")
@@ -229,6 +223,7 @@ def chroma(pixels: np.ndarray) -> float:
     return float(np.ptp(pixels.astype(int), axis=-1).mean())
 
 
+@pytest.mark.slow
 def test_dropped_compared_turned_downloaded(page: Page, url: str) -> None:
     photo = jpeg()
     drop(page, photo)
@@ -377,6 +372,7 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(page: Page) -> Non
         assert line in tree, tree
 
 
+@pytest.mark.slow
 def test_no_request_leaves_the_machine(url: str, chromium: Browser, network_log: Path) -> None:
     """The last with the browser: its log of all that it did is whole when it has ended."""
     chromium.close()
@@ -394,7 +390,8 @@ def test_no_request_leaves_the_machine(url: str, chromium: Browser, network_log:
 # -- the process -----------------------------------------------------------------------------------
 
 
-def test_sigterm_under_load_loses_nothing(cache: None, good: list[Any]) -> None:
+@pytest.mark.slow
+def test_sigterm_under_load_loses_nothing(good: list[Any]) -> None:
     """What was sent before is answered with its photo; what comes later is told so, or the door."""
     plan = [good[i % len(good)] for i in range(300)]
     with load_api.served("--weights", "pyramid") as (url, process):
