@@ -1,7 +1,7 @@
 """Puts a training run's weights into the package, under a name, with what is known of them.
 
-python scripts/release_weights.py runs/pyramid/best.safetensors pyramid --saturation 1.15 \
-    --told "corpus=5,697 photos, MODEL_CARD.md"
+python scripts/release_weights.py runs/pyramid/best.safetensors pyramid --saturation 1.17 \
+    --size 224 --mirrored --border 6 --told "corpus=5,697 photos, MODEL_CARD.md"
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ BYTES_A_VALUE = 2  # `weights.save` writes 16-bit floats
 )
 @click.option("--size", type=int, help="The square to predict at.  [default: that of training]")
 @click.option("--mirrored", is_flag=True, help="Average over the photo and its mirror image.")
+@click.option("--border", type=int, default=0, help="Samples of the rim, coloured from inside.")
 @click.option(
     "--told", multiple=True, metavar="KEY=TEXT", help="More for the file's header: corpus, hours."
 )
@@ -38,6 +39,7 @@ def main(
     saturation: float,
     size: int | None,
     mirrored: bool,
+    border: int,
     told: tuple[str, ...],
     folder: Path | None,
 ) -> None:
@@ -53,7 +55,9 @@ def main(
     try:
         header = files.read_header(weights)
         params = files.load(weights).with_size(size)
-        config = dataclasses.replace(params.config, saturation=saturation, mirrored=mirrored)
+        config = dataclasses.replace(
+            params.config, saturation=saturation, mirrored=mirrored, border=border
+        )
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     size = BYTES_A_VALUE * sum(leaf.size for leaf in jax.tree.leaves(params.variables))

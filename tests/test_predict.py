@@ -165,7 +165,7 @@ def test_lightness_is_kept_under_any_chroma(photos, dtype: Any, fields: int, mea
 
 def test_a_mirrored_network_colours_a_mirror_image_alike(params, photos) -> None:
     grey_photo = grey_of(photos["coffee"])
-    config = dataclasses.replace(params.config, mirrored=False)
+    config = dataclasses.replace(params.config, mirrored=False, border=0)
     once = dataclasses.replace(params, config=config)
     twice = dataclasses.replace(params, config=dataclasses.replace(config, mirrored=True))
     left, right = (grey_photo, np.ascontiguousarray(grey_photo[:, ::-1]))
@@ -177,6 +177,22 @@ def test_a_mirrored_network_colours_a_mirror_image_alike(params, photos) -> None
     assert np.abs(one - other).max() > 1
     np.testing.assert_allclose(ab(twice, left), (one + other) / 2, atol=1e-2)
     np.testing.assert_allclose(ab(twice, right)[:, ::-1], ab(twice, left), atol=1e-2)
+
+
+def test_the_rim_is_coloured_from_inside(params, photos) -> None:
+    grey_photo = grey_of(photos["chelsea"])
+    plain, bordered = (
+        predict.predict_small(
+            dataclasses.replace(params, config=dataclasses.replace(params.config, border=border)),
+            [grey_photo],
+        )[0]
+        for border in (0, 5)
+    )
+    np.testing.assert_array_equal(bordered[..., 0], plain[..., 0])  # L is what it was
+    place = np.clip(np.arange(len(plain)), 5, len(plain) - 6)
+    inside = plain[place][:, place, 1:]
+    np.testing.assert_allclose(bordered[..., 1:], inside, atol=1e-2)
+    assert np.abs(plain[..., 1:] - inside).max() > 0.5
 
 
 def test_saturation(params, photos) -> None:

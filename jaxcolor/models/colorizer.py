@@ -40,6 +40,8 @@ class Config:
         chosen on validation photos when weights are released. Training never sees it.
       mirrored: whether prediction is the mean over the photo and its mirror image: twice the
         network's work for calmer, truer colours. Training never sees it either.
+      border: how many samples at the rim of the network's answer take their chroma from the first
+        one further inside: zeros beyond the photo can lead the network astray there.
     """
 
     network: str = "fusion"
@@ -48,6 +50,7 @@ class Config:
     size: int = 224
     saturation: float = 1.0
     mirrored: bool = False
+    border: int = 0
 
     def __post_init__(self) -> None:
         choices = {"network": NETWORKS, "backbone": BACKBONES, "head": HEADS}
@@ -59,6 +62,8 @@ class Config:
             raise ValueError(f"size: {self.size} is not a positive multiple of {multiple}")
         if not 0 < self.saturation < float("inf"):
             raise ValueError(f"saturation: {self.saturation} is not a positive number")
+        if not 0 <= self.border < self.size / 2:
+            raise ValueError(f"border: {self.border} is not in [0, size / 2 = {self.size / 2:g})")
         if self.network == "pyramid" and self.backbone != "efficientnet_lite0":
             raise ValueError(
                 f"backbone: a pyramid stands on efficientnet_lite0, not {self.backbone}"

@@ -56,7 +56,7 @@ def shrink_part(
 def predict(params: Params, lightness: Float[Array, "b h h"]) -> Float[Array, "b s s 3"]:
     """L at the network's input size -> Lab at the size of its answer."""
     ab = color.network_to_ab(_chroma(params, color.lightness_to_network(lightness[..., None])))
-    ab = ab * params.config.saturation
+    ab = _from_inside(ab, params.config.border) * params.config.saturation
     matrix = resize_matrix(lightness.shape[1], ab.shape[1])
     guide = _matmul("ih,bhw,jw->bij", matrix, lightness, matrix)
     return jnp.concatenate([guide[..., None], ab], axis=-1)
@@ -69,6 +69,12 @@ def _chroma(params: Params, scaled: Float[Array, "b h h 1"]) -> Float[Array, "b 
     both = jnp.concatenate([scaled, scaled[:, :, ::-1]])
     one, other = jnp.split(forward(params.config, params.variables, both), 2)
     return (one + other[:, :, ::-1]) / 2
+
+
+def _from_inside(ab: Float[Array, "b s s 2"], border: int) -> Float[Array, "b s s 2"]:
+    """The samples of the rim get the chroma of the nearest one that is no part of it."""
+    inside = ab[:, border : ab.shape[1] - border, border : ab.shape[2] - border]
+    return jnp.pad(inside, ((0, 0), (border, border), (border, border), (0, 0)), mode="edge")
 
 
 @jax.jit
