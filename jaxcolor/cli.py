@@ -304,15 +304,11 @@ def _load(weights: str | None, size: int | None) -> Params:
     # XLA says at every use of its own cache that this machine might be another one (jax issue
     # 38445). Read when JAX is first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import jax
-
     import jaxcolor
+    from jaxcolor import compilation
     from jaxcolor.fetch import cache_dir
 
-    # Compiling takes longer than colorizing: the second run finds it done, small programs too.
-    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compilation.cache_in(cache_dir() / "xla")
     try:
         return jaxcolor.load(weights).with_size(size)
     except (OSError, ValueError) as error:

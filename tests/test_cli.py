@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +195,25 @@ def test_models_and_version(run) -> None:
         jaxcolor.available_models()
     )
     assert run("-m", "jaxcolor", "--version").stdout.split()[-1] == jaxcolor.__version__
+
+
+def test_half_an_entry_of_the_compilation_cache_is_replaced_in_silence(
+    tmp_path: Path, photos: dict[str, np.ndarray]
+) -> None:
+    """A run that is killed while it writes one leaves it."""
+    Image.fromarray(photos["coffee"]).save(tmp_path / "a.png")
+    words = [sys.executable, "-m", "jaxcolor", "colorize", tmp_path / "a.png", "--overwrite"]
+    environment = {**os.environ, "JAXCOLOR_CACHE": str(tmp_path / "cache")}
+
+    def sizes() -> dict[str, int]:
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        entries = (tmp_path / "cache" / "xla").glob("*-cache")
+        return {entry.name: entry.stat().st_size for entry in entries}
+
+    whole = sizes()
+    largest = tmp_path / "cache" / "xla" / max(whole, key=whole.__getitem__)
+    largest.write_bytes(largest.read_bytes()[:1000])
+    healed = sizes()
+    assert healed.keys() == whole.keys()
+    assert healed[largest.name] > 1000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
 from typing import Any
 
 import jax
@@ -74,7 +73,6 @@ def random_variables(height: int, width: int) -> dict[str, Any]:
 
 def keras_network(params: Any, height: int, width: int) -> Any:
     """The same network in Keras, with the fusion as the paper has it: tile, concatenate, 1x1."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
     def conv(name: str, filters: int, stride: int = 1, activation: str = "relu", size: int = 3):

@@ -317,7 +317,7 @@ def test_tables_of_a_jpeg() -> None:
     with Image.open(ours) as image, Image.open(usual) as other:
         luma, chroma = image.quantization.values()
         assert chroma == other.quantization[1]
-        assert [luma[8 * v + u] for v, u in ((0, 0), (0, 5), (5, 0), (2, 3), (3, 3), (7, 7))] == [
+        assert [luma[8 * v + u] for v, u in ((0, 0), (0, 6), (6, 0), (3, 3), (3, 4), (7, 7))] == [
             *(1, 1, 1, 1, 2, 2)
         ]
         assert image.layer == [(1, 1, 1, 0), (2, 1, 1, 1), (3, 1, 1, 1)]  # 4:4:4

@@ -21,9 +21,9 @@ from jaxcolor.image_io.formats import Format
 from jaxcolor.image_io.photo import Metadata, Photo, PhotoError, Refused, Source, name_of
 
 # JPEG's steps of quantization, row by row: 8 rows of vertical frequencies, 8 horizontal ones each.
-# Luma's 21 lowest frequencies have steps of 1, the others of 2: that keeps 99.9 % of L within 1.
+# Luma's 28 lowest frequencies have steps of 1, the others of 2: that keeps 99.9 % of L within 1.
 # The usual tables take more bytes for it (docs/refine.md). Chroma has the steps of quality 95.
-_LUMA = [1 if u + v < 6 else 2 for v in range(8) for u in range(8)]
+_LUMA = [1 if u + v < 7 else 2 for v in range(8) for u in range(8)]
 _CHROMA = [
     *(2, 2, 2, 5, 10, 10, 10, 10),
     *(2, 2, 3, 7, 10, 10, 10, 10),
