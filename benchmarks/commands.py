@@ -93,8 +93,7 @@ def cold(which: tuple[str, ...], megapixels: float, repeats: int) -> Iterator[li
         theirs.append(str(Path(folder, "theirs.jpg")))
         for name in which or ("default", "base", "empty"):
             work = f"cold {name}, {megapixels:g} MP"
-            ours = [sys.executable, "-m", "jaxcolor", "colorize", str(photo), "--overwrite"]
-            ours += ["-o", str(Path(folder, "ours.jpg"))]
+            ours = _colorize(photo, Path(folder, "ours.jpg"))
             if name == "base":
                 ours += ["--weights", str(_random_base(Path(folder, "base.safetensors")))]
             cache = Path(folder, "cache")
@@ -104,6 +103,12 @@ def cold(which: tuple[str, ...], megapixels: float, repeats: int) -> Iterator[li
                 prepare = functools.partial(_empty, cache) if name == "empty" else list
                 sides = {OURS: _prepared(ours, prepare), "Keras (TensorFlow)": lambda: theirs}
                 yield whole_processes(work, sides, repeats)
+
+
+def _colorize(photos: Path, output: Path) -> list[str]:
+    """Our command."""
+    words = [sys.executable, "-m", "jaxcolor", "colorize", "--overwrite"]
+    return [*words, str(photos), "-o", str(output)]
 
 
 def _prepared(words: list[str], prepare: Callable[[], Any]) -> Callable[[], list[str]]:
@@ -235,8 +240,7 @@ def scale(
         for size in megapixels:
             photo = Path(folder, "photo.jpg")
             write_photo(photo, size)
-            ours = [sys.executable, "-m", "jaxcolor", "colorize", str(photo), "--overwrite"]
-            ours += ["-o", str(Path(folder, "ours.jpg"))]
+            ours = _colorize(photo, Path(folder, "ours.jpg"))
             whole_process(ours)
             sides = {OURS: _prepared(ours, list)}
             yield whole_processes(f"colorize, {size:g} MP", sides, repeats)
@@ -255,8 +259,7 @@ def folder(photos: int, megapixels: float, repeats: int) -> Iterator[list[Row]]:
         album.mkdir()
         for number in range(photos):
             write_photo(album / f"{number}.jpg", megapixels, seed=number)
-        ours = [sys.executable, "-m", "jaxcolor", "colorize", str(album), "--overwrite"]
-        ours += ["-o", str(Path(place, "out"))]
+        ours = _colorize(album, Path(place, "out"))
         whole_process(ours)
         sides: dict[str, Any] = {
             OURS: lambda: ours,

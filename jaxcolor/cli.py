@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import math
 import os
 import signal
@@ -35,16 +36,21 @@ def main() -> None:
     """Gives grey photographs their colours back."""
 
 
-def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    if not math.isfinite(value):
+def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a number to work with.")
     return value
 
 
-def _finite_if_given(
-    context: click.Context, option: click.Parameter, value: float | None
-) -> float | None:
-    return None if value is None else _finite(context, option, value)
+_max_pixels = click.option(
+    "--max-pixels", type=click.IntRange(min=1), help="Refuse larger photos.  [default: 250000000]"
+)
+_jobs = click.option(
+    "--jobs",
+    "threads",
+    type=click.IntRange(min=1),
+    help="Photos read, and written, at once.  [default: one a processor]",
+)
 
 
 @main.command()
@@ -96,14 +102,8 @@ def _finite_if_given(
     type=click.IntRange(min=0),
     help="Which picture of an animation or of a file with several pages, from 0.",
 )
-@click.option(
-    "--max-pixels", type=click.IntRange(min=1), help="Refuse larger photos.  [default: 250000000]"
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    help="Photos read, and written, at once.  [default: one a processor]",
-)
+@_max_pixels
+@_jobs
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -195,9 +195,7 @@ def models() -> None:
     type=click.IntRange(min=1),
     help="Refuse larger files.  [default: 128]",
 )
-@click.option(
-    "--max-pixels", type=click.IntRange(min=1), help="Refuse larger photos.  [default: 250000000]"
-)
+@_max_pixels
 @click.option(
     "--queue",
     type=click.IntRange(min=1),
@@ -206,7 +204,7 @@ def models() -> None:
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    callback=_finite_if_given,
+    callback=_finite,
     help="The time limit of a request.  [default: 120]",
 )
 @click.option(
@@ -214,12 +212,7 @@ def models() -> None:
     type=click.IntRange(min=1),
     help="Photos in a pass of the network; more suits a GPU.  [default: 4]",
 )
-@click.option(
-    "--jobs",
-    "threads",
-    type=click.IntRange(min=1),
-    help="Photos read, and written, at once.  [default: one a processor]",
-)
+@_jobs
 def serve(
     weights: Sequence[str], max_megabytes: int | None, open_page: bool, **settings: Any
 ) -> None:
@@ -255,13 +248,10 @@ def serve(
 
 def _served(chosen: Sequence[str]) -> dict[str, Params]:
     """Colorizers by the names that requests call them by, the default one first."""
-    if chosen:
-        return {_model_name(name): _load(name, None) for name in chosen}
-    default = _load(None, None)  # sets JAX up, which asking for names would begin
+    _set_up_jax()
     from jaxcolor.weights import available_models
 
-    first, *others = available_models()
-    return {first: default, **{name: _load(name, None) for name in others}}
+    return {_model_name(name): _load(name, None) for name in chosen or available_models()}
 
 
 def _model_name(weights: str) -> str:
@@ -296,19 +286,26 @@ def _check_report(path: Path | None, jobs: Sequence[Job]) -> None:
 def _settings(given: dict[str, Any]) -> Settings:
     from jaxcolor import album
 
-    given["threads"] = given.pop("jobs")
     return album.Settings(**{name: value for name, value in given.items() if value is not None})
 
 
-def _load(weights: str | None, size: int | None) -> Params:
+@functools.cache
+def _set_up_jax() -> None:
+    """What this program wants of JAX, once; before anything imports it."""
     # XLA says at every use of its own cache that this machine might be another one (jax issue
-    # 38445). Read when JAX is first imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import jaxcolor
+    # 38445). 1 is nobody's wish: JAX sets it when it is imported, and programs hand it on.
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from jaxcolor import compilation
     from jaxcolor.fetch import cache_dir
 
     compilation.cache_in(cache_dir() / "xla")
+
+
+def _load(weights: str | None, size: int | None) -> Params:
+    _set_up_jax()
+    import jaxcolor
+
     try:
         return jaxcolor.load(weights).with_size(size)
     except (OSError, ValueError) as error:

@@ -59,8 +59,6 @@ def _a_cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """What commands fetch and compile is shared by those of this session, and not the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXCOLOR_CACHE", str(tmp_path_factory.mktemp("cache")))
-        # JAX, once imported here, has set it: commands start without it, as a user's do.
-        patch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
         yield
 
 

@@ -18,8 +18,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcolor.models.convolution import parameter
-
-Pads = tuple[tuple[int, int], tuple[int, int]]  # zeros above and below, left and right
+from jaxcolor.models.fast import Pads
 
 
 def depthwise_convolution(
