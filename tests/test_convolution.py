@@ -68,38 +68,41 @@ def test_weights_of_another_shape_are_named() -> None:
         layer.apply(variables, jnp.zeros((1, 2, 2, 3)))
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    ("stride", "padding"), [(1, "SAME"), (1, "VALID"), (2, "SAME"), (2, "VALID")]
+)
 @pytest.mark.parametrize(
     ("shape", "filters"),
     [
-        ((1, 64, 64, 256), 256),  # Winograd forwards and backwards
-        ((2, 8, 6, 64), 70),  # backwards alone
-        ((2, 8, 6, 3), 5),  # neither
-        ((2, 7, 6, 64), 64),
+        ((2, 8, 12, 64), 70),  # Winograd forwards and backwards
+        ((2, 15, 6, 64), 70),  # forwards alone, with a row more than there is
+        ((2, 11, 16, 64), 64),
+        ((2, 8, 12, 64), 5),  # too thin
+        ((2, 7, 6, 3), 64),
     ],
 )
 def test_fast_convolution_is_the_plain_one(
-    shape: tuple[int, ...], filters: int, stride: int
+    shape: tuple[int, ...], filters: int, stride: int, padding: str
 ) -> None:
-    sides = [-(-side // stride) for side in shape[1:3]]
-    x, kernel, weight = _random(shape, (3, 3, shape[-1], filters), (shape[0], *sides, filters))
+    x, kernel = _random(shape, (3, 3, shape[-1], filters))
+    (weight,) = _random(fast.plain(x, kernel, stride, padding).shape)
 
     @jax.jit
     def everything(*arrays: jax.Array) -> list[tuple[jax.Array, ...]]:
         results = []
         for form in (fast.convolve, fast.plain):
-            result, pull = jax.vjp(lambda *a, form=form: form(*a, stride), *arrays)
+            result, pull = jax.vjp(lambda *a, form=form: form(*a, stride, padding), *arrays)
             results.append((result, *pull(weight)))
         return results
 
     for got, expected in zip(*everything(x, kernel), strict=True):
         assert got.shape == expected.shape
-        assert jnp.abs(got - expected).max() < 2e-5 * jnp.abs(expected).max()
+        assert jnp.abs(got - expected).max() < 1e-5 * jnp.abs(expected).max()
 
 
 def test_only_a_cpu_gets_winograd() -> None:
-    arrays = [jax.ShapeDtypeStruct(s, "float32") for s in ((1, 64, 64, 256), (3, 3, 256, 256))]
+    arrays = [jax.ShapeDtypeStruct(s, "float32") for s in ((1, 8, 8, 64), (3, 3, 64, 64))]
     traced = jax.jit(fast.convolve).trace(*arrays)
-    for platform, count in (("cpu", 0), ("cuda", 1), ("tpu", 1)):
+    for platform, count in (("cpu", 6), ("cuda", 1), ("tpu", 1)):
         lowered = traced.lower(lowering_platforms=(platform,)).as_text()
         assert lowered.count("stablehlo.convolution") == count, platform

@@ -1,16 +1,17 @@
-"""The 3x3 convolution in forms that a CPU computes faster than XLA's own, gradients above all.
+"""The 3x3 convolution in forms that a CPU computes faster than XLA's own.
 
-XLA's forward convolution runs at the matrix product's speed on a CPU; its weights' gradient at a
+XLA's forward convolution runs at the matrix product's speed on a CPU, its weights' gradient at a
 tenth to a half of it, and the input's gradient of a stride of 2 multiplies by inserted zeros. What
-is here computes the same (to 1e-5 of the largest value), and is chosen where it measured faster
-(`docs/performance.md`). GPU and TPU keep the plain form.
+is here needs fewer multiplications, computes the same (to 1e-5 of the largest value), and is chosen
+where it measured faster (`docs/performance.md`). GPU and TPU keep the plain form.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from functools import partial, reduce
 from itertools import product
-from typing import Any
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -20,18 +21,44 @@ from jaxtyping import Array, Float
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # zeros above and below, left and right
 
-# F(2x2, 3x3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
-# (arXiv 1509.09308): four outputs along two axes from 16 multiplications instead of 36.
-_KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
+_STEP = 4  # outputs that one transform serves, along an axis
+
+
+def _minimal(points: Sequence[float]) -> tuple[np.ndarray, ...]:
+    """Cook and Toom's algorithm: `_STEP` outputs of three weights along an axis, from 6 products.
+
+    The products are values of polynomials at the points and at infinity. Lavin and Gray, "Fast
+    Algorithms for Convolutional Neural Networks" (arXiv 1509.09308), call it F(4, 3).
+
+    Returns:
+      What makes the 6 products' factors out of 6 samples (6, 6) and of the weights (6, 3), and the
+      outputs out of the products (4, 6).
+    """
+    finite = np.array(points)
+    others = [np.delete(finite, number) for number in range(len(finite))]
+    of_samples = np.zeros((len(finite) + 1, len(finite) + 1))
+    for row, roots in enumerate([*others, finite]):
+        of_samples[row, : len(roots) + 1] = np.poly(roots)[::-1]
+    powers = np.vander(finite, _STEP, increasing=True)
+    infinity = np.eye(1, _STEP, _STEP - 1)
+    scales = [np.prod(finite[number] - roots) for number, roots in enumerate(others)]
+    of_weights = np.vstack([powers[:, :3] / np.array(scales)[:, None], np.eye(1, 3, 2)])
+    return of_samples, of_weights, np.vstack([powers, infinity]).T
+
+
+# Of the sets of points that were tried these lose least to rounding: a fifth of the usual 1 and 2.
+_SAMPLES, _WEIGHTS, _OUTPUTS = _minimal((0, 3 / 4, -3 / 4, 3 / 2, -3 / 2))
 
 
 def convolve(
-    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c f"], stride: int = 1
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "3 3 c f"],
+    stride: int = 1,
+    padding: str = "SAME",
 ) -> Float[Array, "b h2 w2 f"]:
-    """A 3x3 'same' convolution in the platform's best form."""
-    return lax.platform_dependent(
-        x, kernel, cpu=partial(with_fast_gradients, stride), default=partial(_plain, stride)
-    )
+    """A 3x3 convolution, "SAME" or "VALID", in the platform's best form."""
+    cpu, default = (partial(form, stride, padding) for form in (with_fast_gradients, _plain))
+    return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
 
 
 def plain(
@@ -46,97 +73,115 @@ def plain(
     )
 
 
-def _plain(stride: int, x: Array, kernel: Array) -> Array:
-    return plain(x, kernel, stride)
+def _plain(stride: int, padding: str, x: Array, kernel: Array) -> Array:
+    return plain(x, kernel, stride, padding)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def with_fast_gradients(stride: int, x: Array, kernel: Array) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def with_fast_gradients(stride: int, padding: str, x: Array, kernel: Array) -> Array:
     """The convolution as a CPU computes it."""
-    channels, filters = kernel.shape[2:]
-    places = x.size // channels
-    # Narrow layers, and few places that share the kernel's transform, lose by it.
-    if stride == 1 and _pairs(x) and min(channels, filters) >= 256 and places >= 4096:
-        return winograd(x, kernel)
-    return plain(x, kernel, stride)
+    margin = int(padding == "SAME")
+    if stride == 1 and _pays(x, kernel, x.shape[1] + 2 * margin - 2):
+        return winograd(x, kernel, margin)
+    return plain(x, kernel, stride, padding)
 
 
-def _forward(stride: int, x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return with_fast_gradients(stride, x, kernel), (x, kernel)
+def _forward(
+    stride: int, padding: str, x: Array, kernel: Array
+) -> tuple[Array, tuple[Array, Array]]:
+    return with_fast_gradients(stride, padding, x, kernel), (x, kernel)
 
 
-def _backward(stride: int, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _backward(
+    stride: int, padding: str, saved: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
     x, kernel = saved
-    if stride == 1:
-        turned = kernel[::-1, ::-1].swapaxes(2, 3)
-        of_x = with_fast_gradients(1, gradient, turned)
-    elif stride == 2 and _pairs(x):
+    _, height, width, _ = x.shape
+    of_x, of_kernel = jax.vjp(partial(_plain, stride, padding), x, kernel)[1](gradient)  # XLA's own
+    if padding == "SAME" and stride == 1:
+        of_x = with_fast_gradients(1, padding, gradient, kernel[::-1, ::-1].swapaxes(2, 3))
+        if _pays(x, kernel, height) and _pays(x, kernel, width):
+            of_kernel = winograd_kernel_gradient(x, gradient)
+    elif padding == "SAME" and stride == 2 and not (height % 2 or width % 2):
         of_x = input_gradient_of_stride_2(gradient, kernel)
-    else:
-        of_x = _gradient_of(0, stride, x, kernel, gradient)
-    if stride == 1 and _pairs(x) and min(kernel.shape[2:]) >= 64:
-        return of_x, winograd_kernel_gradient(x, gradient)
-    return of_x, _gradient_of(1, stride, x, kernel, gradient)
+    return of_x, of_kernel  # what was replaced is never computed
 
 
 with_fast_gradients.defvjp(_forward, _backward)
 
 
-def _gradient_of(number: int, stride: int, x: Array, kernel: Array, gradient: Array) -> Array:
-    """XLA's own gradient of the input (0) or the kernel (1)."""
-    return jax.vjp(partial(_plain, stride), x, kernel)[1](gradient)[number]  # the other is dropped
+def _pays(x: Array, kernel: Array, outputs: int) -> bool:
+    """Whether Winograd's form is worth it along an axis with so many outputs.
 
-
-def _pairs(x: Array) -> bool:
-    """Whether rows and columns come in pairs; rounding as float32's is taken for granted."""
-    return not (x.shape[1] % 2 or x.shape[2] % 2) and x.dtype == jnp.float32
+    The products must outweigh the transforms, and steps beyond the map's end be few. Rounding as
+    float32's is taken for granted.
+    """
+    wide = min(kernel.shape[2:]) >= 64
+    return wide and -outputs % _STEP * 8 <= outputs and x.dtype == jnp.float32
 
 
 def winograd(
-    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c f"]
-) -> Float[Array, "b h w f"]:
-    """`plain(x, kernel)`, height and width even. From 256 channels up 0.8 to 0.9 of its time."""
+    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c f"], margin: int = 1
+) -> Float[Array, "b h2 w2 f"]:
+    """`plain` with a `margin` of zeros: half of its multiplications.
+
+    Rows are transformed and columns are not: six convolutions of 1x3. Transforming both leaves a
+    quarter of the multiplications, but costs more than it saves.
+    """
     batch, height, width, _ = x.shape
-    weights = jnp.einsum("iy,jx,yxcf->ijcf", _KERNEL, _KERNEL, kernel)
-    tiles = _tiles(x)
-    sums = [[tiles[i][j] @ weights[i, j] for j in range(4)] for i in range(4)]
-    kinds = _along_both(lambda m: [m[0] + m[1] + m[2], m[1] - m[2] - m[3]], sums)
-    shape = (batch, height // 2, width // 2, -1)
-    return interleave([kind.reshape(shape) for row in kinds for kind in row])
+    rows, columns = (side + 2 * margin - 2 for side in (height, width))
+    padded = jnp.pad(x, ((0, 0), (margin, margin + -rows % _STEP), (0, 0), (0, 0)))
+    samples = _combine(_SAMPLES, _shifted(padded, 1))  # 6 of (B, rows / 4, W, C)
+    weights = _combine(_WEIGHTS, [kernel[row : row + 1] for row in range(3)])
+    products = [
+        plain(one, other, padding=((0, 0), (margin, margin)))
+        for one, other in zip(samples, weights, strict=True)
+    ]
+    steps = jnp.stack(_combine(_OUTPUTS, products), axis=2)  # (B, rows / 4, 4, columns, F)
+    return steps.reshape(batch, -1, columns, kernel.shape[3])[:, :rows]
 
 
 def winograd_kernel_gradient(
     x: Float[Array, "b h w c"], gradient: Float[Array, "b h w f"]
 ) -> Float[Array, "3 3 c f"]:
-    """The kernel's gradient of `plain`: 16 matrix products, 0.25 to 0.9 of XLA's time."""
-    filters = gradient.shape[-1]
-    kinds = [[gradient[:, p::2, q::2].reshape(-1, filters) for q in range(2)] for p in range(2)]
-    spread = _along_both(lambda g: [g[0], g[0] + g[1], g[0] - g[1], -g[1]], kinds)
-    tiles = _tiles(x)
-    products = [[tiles[i][j].T @ spread[i][j] for j in range(4)] for i in range(4)]
-    return jnp.einsum("iy,jx,ijcf->yxcf", _KERNEL, _KERNEL, jnp.asarray(products))
-
-
-def _tiles(x: Array) -> list[list[Array]]:
-    """Each pair of rows and columns with a neighbour on either side, transformed.
-
-    Returns:
-      16 arrays (places, c).
-    """
-    _, height, width, channels = x.shape
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    seen = [
-        [padded[:, i : i + height - 1 : 2, j : j + width - 1 : 2] for j in range(4)]
-        for i in range(4)
+    """The kernel's gradient of `plain` with a margin of 1: 36 matrix products."""
+    more = [-side % _STEP for side in x.shape[1:3]]
+    gradient = jnp.pad(gradient, ((0, 0), *((0, extra) for extra in more), (0, 0)))
+    padded = jnp.pad(x, ((0, 0), *((1, 1 + extra) for extra in more), (0, 0)))
+    steps = [[gradient[:, p::_STEP, q::_STEP] for q in range(_STEP)] for p in range(_STEP)]
+    tiles = [_shifted(rows, 2) for rows in _shifted(padded, 1)]
+    factors = zip(_along_both(_SAMPLES, tiles), _along_both(_OUTPUTS.T, steps), strict=True)
+    products = [
+        [_flat(one).T @ _flat(other) for one, other in zip(ones, others, strict=True)]
+        for ones, others in factors
     ]
-    tiles = _along_both(lambda d: [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]], seen)
-    return [[tile.reshape(-1, channels) for tile in row] for row in tiles]
+    return jnp.asarray(_along_both(_WEIGHTS.T, products))
 
 
-def _along_both(transform: Any, grid: list[list[Array]]) -> list[list[Array]]:
-    """Transforms the columns of a grid of arrays, then its rows."""
-    columns = [transform(list(column)) for column in zip(*grid, strict=True)]
-    return [transform(list(row)) for row in zip(*columns, strict=True)]
+def _shifted(padded: Array, axis: int) -> list[Array]:
+    """Of each step along the axis the first sample, the second, to the last that it needs: 6."""
+    last = padded.shape[axis] - 2 - _STEP  # where the last step begins
+    return [
+        lax.slice_in_dim(padded, first, last + first + 1, _STEP, axis) for first in range(_STEP + 2)
+    ]
+
+
+def _flat(x: Float[Array, "b h w c"]) -> Float[Array, "b*h*w c"]:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _combine(matrix: np.ndarray, arrays: Sequence[Array]) -> list[Array]:
+    """The matrix times a column of arrays."""
+    return [
+        reduce(add, (float(factor) * x for factor, x in zip(row, arrays, strict=True) if factor))
+        for row in matrix
+    ]
+
+
+def _along_both(matrix: np.ndarray, grid: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    """The matrix times a grid of arrays times the matrix turned over."""
+    columns = [_combine(matrix, column) for column in zip(*grid, strict=True)]
+    return [_combine(matrix, row) for row in zip(*columns, strict=True)]
 
 
 def input_gradient_of_stride_2(

@@ -25,6 +25,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcolor.models.convolution import parameter
+from jaxcolor.models.fast import convolve
 
 
 class Conv(NamedTuple):
@@ -107,6 +108,8 @@ class Convolution(nn.Module):
         kernel = parameter(self, "kernel", nn.initializers.he_normal(), shape)
         if kernel_size == (1, 1) and stride == 1:
             x = x @ kernel[0, 0]
+        elif kernel_size == (3, 3) and stride == 1:
+            x = convolve(x, kernel, padding=padding)
         else:
             x = jax.lax.conv_general_dilated(
                 x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
