@@ -201,12 +201,12 @@ def train(which: tuple[str, ...], profile: bool, repeats: int) -> Iterator[list[
 @click.argument("which", nargs=-1)
 @profiled
 def step(which: tuple[str, ...], profile: bool, repeats: int) -> Iterator[list[Row]]:
-    """A whole train step of a recipe: WHICH of NAME[:TUNED_FROM],SIZE,BATCH.
+    """A whole train step of a recipe: WHICH of NAME,SIZE,BATCH.
 
-    Without any: each recipe at 128 and 224, batch 8, and the pyramid as it is fine-tuned.
+    Without any: each recipe at 128 and 224, batch 8, and the pyramid as it was trained.
     """
     default = [f"{name},{size},8" for name in ("lite", "base", "pyramid") for size in (128, 224)]
-    for one in which or (*default, "pyramid:block4a,160,16"):
+    for one in which or (*default, "pyramid,160,16"):
         arguments = one.split(",")
         if profile:
             _show_profile("step", *arguments)

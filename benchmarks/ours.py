@@ -106,18 +106,17 @@ def _seed(size: int, batch: int) -> tuple[Any, ...]:
 
 def step(name: str, size: str, batch: str) -> Work:
     """A whole train step of a recipe at another size: Lab, backbone, gradient, AdamW, average."""
-    from jaxcolor.models import BACKBONES, Config, make_network
+    from jaxcolor.models import Config, make_network
     from jaxcolor.models.colorizer import split_trained
+    from jaxcolor.training.start import tuned_parts
 
-    name, _, tuned_from = name.partition(":")
     config, side = recipe(name), int(size)
     config.network.size = config.crop = side
-    parts = getattr(BACKBONES[config.network.backbone], "PARTS", ())
-    tuned = parts[parts.index(tuned_from) :] if tuned_from else ()
-    network = make_network(Config.from_json(config.network.to_dict()))
+    network = Config.from_json(config.network.to_dict())
     seen = jax.ShapeDtypeStruct((1, side, side, 1), "float32")
-    shapes = jax.eval_shape(network.init, jax.random.key(0), seen)
-    state, fixed, advance, _ = trainer(config, split_trained(made_up(shapes), tuned))
+    shapes = jax.eval_shape(make_network(network).init, jax.random.key(0), seen)
+    variables = split_trained(made_up(shapes), tuned_parts(config, network))
+    state, fixed, advance, _ = trainer(config, variables)
     photos = {"rgb": jax.random.bits(jax.random.key(0), (int(batch), side, side, 3), "uint8")}
     compiled = jax.jit(advance)
     return lambda: jax.block_until_ready(compiled(state, fixed, photos)), gflop(

@@ -32,7 +32,7 @@ def first_variables(config: ConfigDict, network: Config) -> tuple[Any, Any]:
     Raises:
       ValueError: a field of the config that does not fit the network; names it.
     """
-    tuned = _tuned_parts(config, network)
+    tuned = tuned_parts(config, network)
     lightness = jnp.zeros((1, network.size, network.size, 1))
     declared = jax.eval_shape(make_network(network).init, jax.random.key(0), lightness)
     if config.start_from:
@@ -62,7 +62,12 @@ def _random(network: Config, seed: int) -> Any:
     return jax.jit(init)(jax.random.key(seed))
 
 
-def _tuned_parts(config: ConfigDict, network: Config) -> tuple[str, ...]:
+def tuned_parts(config: ConfigDict, network: Config) -> tuple[str, ...]:
+    """The parts of the backbone that `config.tuned_from` gives to training.
+
+    Raises:
+      ValueError: the backbone has no such part, or the weights would leave the backbone out.
+    """
     if not config.tuned_from:
         return ()
     parts = getattr(BACKBONES[network.backbone], "PARTS", ())
