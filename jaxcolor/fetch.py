@@ -38,18 +38,6 @@ class _Unreachable(_Broken):
     """There was no connection at all."""
 
 
-def cache_dir() -> Path:
-    """Name the folder for what can be fetched or made again: `JAXCOLOR_CACHE`, or the user's cache.
-
-    Nothing is created.
-    """
-    if moved := os.environ.get("JAXCOLOR_CACHE"):
-        return Path(moved).expanduser()
-    import platformdirs
-
-    return platformdirs.user_cache_path("jaxcolor")
-
-
 def fetch(
     url: str,
     path: str | os.PathLike[str],

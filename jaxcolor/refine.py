@@ -100,6 +100,11 @@ def _triangles(
     A triangle is as wide as the larger of the old and the new pixel, cut at the border and made to
     sum to one.
     """
-    distance = np.abs(centres[:, None] - np.arange(size)) / max(scale, 1.0)
-    weights = np.maximum(0.0, 1.0 - distance)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = centres[:, None] - np.arange(size, dtype=np.float64)
+    # In place: there are megabytes of them for a large picture.
+    np.abs(weights, out=weights)
+    weights /= max(scale, 1.0)
+    np.subtract(1.0, weights, out=weights)
+    np.maximum(0.0, weights, out=weights)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights.astype(np.float32)

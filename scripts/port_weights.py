@@ -85,13 +85,14 @@ def inception_resnet_v2(
     import numpy as np
 
     from jaxcolor import fetch, weights
+    from jaxcolor.cache import cache_dir
     from jaxcolor.porting import inception_resnet_v2 as port
     from jaxcolor.porting import keras_file
 
     try:
         source = source or fetch.fetch(
             url or port.URL,
-            fetch.cache_dir() / "downloads" / port.URL.rsplit("/", 1)[1],
+            cache_dir() / "downloads" / port.URL.rsplit("/", 1)[1],
             md5=port.MD5,
             by_hand="python scripts/port_weights.py inception_resnet_v2 --source FILE",
         )

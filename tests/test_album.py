@@ -5,16 +5,22 @@ The long form: `JAXCOLOR_ALBUM=280 pytest -q tests/test_album.py -k killed`.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+import tiny_network
 from PIL import Image
 
 import jaxcolor
@@ -244,6 +250,32 @@ def test_a_run_that_is_closed_leaves_whole_files(
     assert 0 < len(found) < GOOD
     for path in found:
         jaxcolor.image_io.open_photo(path)
+
+
+def test_every_program_is_compiled_once(
+    album: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of the first photo ahead of it: had they another form then, it would be twice."""
+    config, variables = tiny_network.make(26)
+    jobs = albums.plan([album], str(tmp_path / "out"))
+    with jax_logging_compilations(caplog):
+        outcomes = albums.colorize_files(lambda: Params(config, variables), jobs, albums.Settings())
+        assert {outcome.status for outcome in outcomes} == {"done"}
+    compiled = [record.getMessage().split(" in ")[0] for record in caplog.records]
+    finished = collections.Counter(line for line in compiled if line.startswith("Finished XLA"))
+    for name in ("predict", "prepare", "paint"):
+        assert finished[f"Finished XLA compilation of jit({name})"] == 1, finished
+
+
+@contextlib.contextmanager
+def jax_logging_compilations(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """In all threads, unlike `jax.log_compiles`."""
+    jax.config.update("jax_log_compiles", True)
+    try:
+        with caplog.at_level(logging.WARNING, logger="jax"):
+            yield
+    finally:
+        jax.config.update("jax_log_compiles", False)
 
 
 def test_the_environments_encoding_does_not_matter(album: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import jaxcolor
 PACKAGE = Path(jaxcolor.__file__).parent
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
-    ("atomic", "fetch", "compilation", "color", "image_io", "metrics"),
+    ("atomic", "cache", "fetch", "compilation", "color", "image_io", "metrics"),
     ("models",),
     ("porting", "weights", "refine", "predict"),
     ("training", "evaluation", "album"),

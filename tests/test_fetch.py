@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from jaxcolor import fetch as fetching
-from jaxcolor.fetch import FetchError, cache_dir, fetch
+from jaxcolor.cache import cache_dir
+from jaxcolor.fetch import FetchError, fetch
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: more than any socket's buffer
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -107,7 +107,8 @@ def colorize_files(
     (Ctrl-C, or the iterator is closed), results in work are given up and leave nothing.
 
     Args:
-      load: gives the colorizer; called while the first photos are decoded.
+      load: gives the colorizer; called while the first photos are decoded. The network is compiled
+        while the first are shrunk.
       jobs: of `plan`.
       settings: how.
       alone: send photos through the network one by one, for a run that never has more than one.
@@ -144,6 +145,7 @@ class _Pipeline:
         self._opening: collections.deque[Future[_Opened]] = collections.deque()
         self._writing: collections.deque[tuple[int, Future[Outcome]]] = collections.deque()
         self._held = 0  # pixels between the two pools and in the second
+        self._compiled: Future[None] = Future()
 
     def __enter__(self) -> _Pipeline:
         return self
@@ -157,6 +159,8 @@ class _Pipeline:
         waiting = collections.deque(jobs)
         self._open_some(waiting)
         params = load()
+        if self._opening:
+            self._compiled = self._writers.submit(self._compile, params, self._opening[0])
         while waiting or self._opening:
             batch: list[_Opened] = []
             while self._opening and not self._is_full(batch):
@@ -167,6 +171,7 @@ class _Pipeline:
             self._write(params, batch)
             yield from self._written(wait=self._held > _MOST_PIXELS)
             self._open_some(waiting)
+        del params  # room for the last ones' pixels
         while self._writing:
             yield from self._written(wait=True)
 
@@ -184,12 +189,14 @@ class _Pipeline:
 
     def _write(self, params: Params, batch: Sequence[_Opened]) -> None:
         """Sends a batch through the network and hands it to the writers."""
-        from jaxcolor.predict import predict_small
+        from jaxcolor.predict import predict_shrunk, shrink
 
-        pictures = [opened.photo.pixels for opened in batch if opened.photo is not None]
+        photos = [opened.photo for opened in batch if opened.photo is not None]
+        shrunk = [shrink(params, photo.pixels) for photo in photos]
         small = iter(())
-        if pictures:
-            small = iter(predict_small(params, pictures, batch_size=self._batch_size))
+        if shrunk:
+            self._compiled.result()  # else it would be done twice, side by side
+            small = iter(predict_shrunk(params, shrunk, batch_size=self._batch_size))
         for opened in batch:
             colours = None if opened.photo is None else next(small)
             future = self._writers.submit(self._finish, opened, colours)
@@ -204,6 +211,27 @@ class _Pipeline:
             wait = wait and self._held > _MOST_PIXELS
 
     # -- in threads --------------------------------------------------------------------------------
+
+    def _compile(self, params: Params, first: Future[_Opened]) -> None:
+        """Compiles what the first photo will need, unless that is known to be none."""
+        from jaxcolor import predict
+
+        if first.done() and first.result().photo is None:
+            return
+        network = predict.trace_network(params, batch_size=self._batch_size)
+        # Not before: tracing is Python's own work, and would only take longer beside this.
+        with ThreadPoolExecutor(1, "compile") as beside:
+            beside.submit(self._compile_painting, params, first)
+            network.compile()
+
+    def _compile_painting(self, params: Params, first: Future[_Opened]) -> None:
+        from jaxcolor.predict import paint_rows
+
+        if (photo := first.result().photo) is None:
+            return
+        size = params.config.size
+        for _ in paint_rows(photo.pixels[:1, :1], np.zeros((size, size, 3), np.float32)):
+            pass  # one tile, as all of them are
 
     def _open(self, job: Job) -> _Opened:
         settings = self._settings

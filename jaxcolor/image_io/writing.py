@@ -42,6 +42,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 _STREAMED = {"PNG": png_writing.write, "TIFF": tiff_writing.write}
 _STRIP = 1 << 20  # pixels of a whole picture that are handed on at once
+_PASTED = 64  # rows that Pillow copies at once
 
 Rgb = np.ndarray | Iterable[np.ndarray]
 
@@ -179,6 +180,7 @@ def _encode_whole(
     image = Image.new("RGBA" if channels == 4 else "RGB", (width, height))
     top = 0
     for strip in strips:
-        image.paste(Image.fromarray(strip), (0, top))
-        top += len(strip)
+        for rows in np.split(strip, range(_PASTED, len(strip), _PASTED)):
+            image.paste(Image.fromarray(rows), (0, top))
+            top += len(rows)
     image.save(file, name, **_OPTIONS[name], **pillow_arguments(metadata, name))

@@ -24,7 +24,16 @@ from jaxcolor.models.colorizer import Params
 from jaxcolor.predict import pure, tiles
 from jaxcolor.predict.pure import Control
 
-__all__ = ["colorize", "colorize_batch", "colorize_rows", "paint_rows", "predict_small"]
+__all__ = [
+    "colorize",
+    "colorize_batch",
+    "colorize_rows",
+    "paint_rows",
+    "predict_shrunk",
+    "predict_small",
+    "shrink",
+    "trace_network",
+]
 
 Picture = TypeVar("Picture", np.ndarray, jax.Array, Image.Image)
 T = TypeVar("T")
@@ -158,12 +167,47 @@ def predict_small(
       TypeError, ValueError: as `colorize`.
     """
     params = params.with_size(size)
+    shrunk = [shrink(params, pixels) for pixels in pictures]
+    return predict_shrunk(params, shrunk, batch_size=batch_size or len(shrunk))
+
+
+def shrink(params: Params, pixels: np.ndarray) -> Float[np.ndarray, "h h"]:
+    """The part of `predict_small` before the network, for one picture: its L, as small as that.
+
+    Args:
+      params: tells how small; from `jaxcolor.load`.
+      pixels: as `colorize` takes an array.
+
+    Raises:
+      TypeError, ValueError: as `colorize`.
+    """
+    return tiles.shrink(_checked(pixels), params.config.input_size)
+
+
+def predict_shrunk(
+    params: Params, shrunk: Sequence[Float[np.ndarray, "h h"]], *, batch_size: int
+) -> Float[np.ndarray, "b s s 3"]:
+    """The network's part of `predict_small`.
+
+    Args:
+      params: from `jaxcolor.load`.
+      shrunk: of `shrink` with the same `params`, up to `batch_size` of them.
+      batch_size: what the network's batch is filled up to.
+    """
     side = params.config.input_size
-    checked = [_checked(pixels) for pixels in pictures]
-    lightness = np.zeros((batch_size or len(checked), side, side), np.float32)
-    for i, pixels in enumerate(checked):
-        lightness[i] = tiles.shrink(pixels, side)
-    return np.asarray(pure.predict(params, lightness))[: len(checked)]
+    lightness = np.zeros((batch_size, side, side), np.float32)
+    for i, one in enumerate(shrunk):
+        lightness[i] = one
+    return np.asarray(pure.predict(params, lightness))[: len(shrunk)]
+
+
+def trace_network(params: Params, *, batch_size: int) -> jax.stages.Lowered:
+    """What `predict_shrunk` compiles when it is first called.
+
+    `.compile()` does it before, beside other work: `predict_shrunk` finds it done.
+    """
+    side = params.config.input_size
+    return pure.predict.lower(params, jax.ShapeDtypeStruct((batch_size, side, side), np.float32))
 
 
 def paint_rows(
