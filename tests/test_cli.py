@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -195,6 +196,14 @@ def test_models_and_version(run) -> None:
         jaxcolor.available_models()
     )
     assert run("-m", "jaxcolor", "--version").stdout.split()[-1] == jaxcolor.__version__
+
+
+def test_garbage_is_collected_again_after_a_command(colorize, album: Path) -> None:
+    assert gc.isenabled()
+    for wrong in ({"--format": "docx"}, {"-o": album / "lying.jpg"}):
+        words = [word for pair in wrong.items() for word in pair]
+        assert colorize(album / "clear.png", *words).exit_code == 2
+        assert gc.isenabled()
 
 
 def test_half_an_entry_of_the_compilation_cache_is_replaced_in_silence(

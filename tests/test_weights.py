@@ -40,6 +40,14 @@ def test_round_trip(tmp_path: Path) -> None:
         assert json.loads(file.metadata()["jaxcolor"])["step"] == 7
 
 
+def test_a_cpu_takes_weights_as_they_lie() -> None:
+    read, _ = weights.read(weights.locate())
+    for here, there in zip(
+        jax.tree.leaves(read), jax.tree.leaves(jax.device_put(read)), strict=True
+    ):
+        assert there.unsafe_buffer_pointer() == here.__array_interface__["data"][0]
+
+
 def test_same_weights_same_bytes(tmp_path: Path) -> None:
     mixed = variables()
     mixed["params"]["encoder"]["E1"] = dict(reversed(mixed["params"]["encoder"]["E1"].items()))

@@ -218,11 +218,10 @@ class _Pipeline:
 
         if first.done() and first.result().photo is None:
             return
-        network = predict.trace_network(params, batch_size=self._batch_size)
-        # Not before: tracing is Python's own work, and would only take longer beside this.
+        # Painting first: its trace is short, and it is compiled while the network is traced.
         with ThreadPoolExecutor(1, "compile") as beside:
             beside.submit(self._compile_painting, params, first)
-            network.compile()
+            predict.trace_network(params, batch_size=self._batch_size).compile()
 
     def _compile_painting(self, params: Params, first: Future[_Opened]) -> None:
         from jaxcolor.predict import paint_rows
