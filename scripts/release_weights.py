@@ -1,7 +1,10 @@
 """Puts a training run's weights into the package, under a name, with what is known of them.
 
-python scripts/release_weights.py runs/pyramid/best.safetensors pyramid --saturation 1.17 \
-    --size 224 --mirrored --border 6 --told "corpus=5,697 photos, MODEL_CARD.md"
+Several runs' weights, where each run went on from the one before, are averaged: the mean of such
+weights is steadier than each of them (Wortsman et al. 2022, "Model soups", arXiv 2203.05482).
+
+python scripts/release_weights.py runs/t1/weights.safetensors runs/t2/weights.safetensors pyramid \
+    --saturation 1.17 --size 224 --mirrored --border 6 --told "corpus=5,697 photos, MODEL_CARD.md"
 """
 
 from __future__ import annotations
@@ -17,7 +20,12 @@ BYTES_A_VALUE = 2  # `weights.save` writes 16-bit floats
 
 
 @click.command()
-@click.argument("weights", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument(
+    "weights",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
 @click.argument("name")
 @click.option(
     "--saturation",
@@ -34,7 +42,7 @@ BYTES_A_VALUE = 2  # `weights.save` writes 16-bit floats
 )
 @click.option("--folder", type=click.Path(path_type=Path), help="Instead of the package's own.")
 def main(
-    weights: Path,
+    weights: tuple[Path, ...],
     name: str,
     saturation: float,
     size: int | None,
@@ -43,8 +51,9 @@ def main(
     told: tuple[str, ...],
     folder: Path | None,
 ) -> None:
-    """Write WEIGHTS as NAME.safetensors, with what their config says of prediction set."""
+    """Write the mean of WEIGHTS as NAME.safetensors, with what it says of prediction set."""
     import jax
+    import numpy as np
 
     from jaxcolor import weights as files
 
@@ -53,18 +62,24 @@ def main(
         raise click.UsageError("--told: write KEY=TEXT")
     target = (folder or Path(files.__file__).parent / "weights") / f"{name}.safetensors"
     try:
-        header = files.read_header(weights)
-        params = files.load(weights).with_size(size)
+        header = files.read_header(weights[0]) if len(weights) == 1 else {}
+        params, *others = (files.load(file).with_size(size) for file in weights)
         config = dataclasses.replace(
             params.config, saturation=saturation, mirrored=mirrored, border=border
         )
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
-    size = BYTES_A_VALUE * sum(leaf.size for leaf in jax.tree.leaves(params.variables))
+    shapes = jax.tree.map(np.shape, params.variables)
+    for file, other in zip(weights[1:], others, strict=True):
+        if jax.tree.map(np.shape, other.variables) != shapes:
+            raise click.UsageError(f"{file}: is of another network than {weights[0]}")
+    trees = [one.variables for one in (params, *others)]
+    variables = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *trees)
+    size = BYTES_A_VALUE * sum(leaf.size for leaf in jax.tree.leaves(variables))
     if size > MOST_BYTES:
-        raise click.UsageError(f"{weights}: {size:,} bytes; at most {MOST_BYTES:,} are shipped")
+        raise click.UsageError(f"{weights[0]}: {size:,} bytes; at most {MOST_BYTES:,} are shipped")
     words |= {key: header[key] for key in ("step", "commit", "squared_error") if key in header}
-    params = dataclasses.replace(params, config=config)
+    params = dataclasses.replace(params, config=config, variables=variables)
     try:
         files.save_params(target, params, **words)
     except OSError as error:

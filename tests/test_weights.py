@@ -182,6 +182,25 @@ def test_released_weights_keep_the_network_and_gain_what_prediction_needs(
     assert "saturation: nan is not a positive number" in result.stderr
 
 
+def test_weights_of_several_runs_are_averaged(tmp_path: Path, run) -> None:
+    script = ROOT / "scripts" / "release_weights.py"
+    runs = [tmp_path / name for name in ("one.safetensors", "other.safetensors")]
+    for factor, file in enumerate(runs, start=1):
+        scaled = jax.tree.map(lambda leaf, factor=factor: factor * leaf, variables())
+        weights.save_params(file, Params(Config(size=64), scaled), step=7)
+    result = run(script, *runs, "new", "--folder", tmp_path)
+    assert result.returncode == 0, result.stderr
+    new, header = weights.read(tmp_path / "new.safetensors")
+    jax.tree.map(
+        lambda got, leaf: np.testing.assert_allclose(got, 1.5 * leaf, rtol=1e-3), new, variables()
+    )
+    assert "step" not in header  # of neither run
+    weights.save_params(runs[1], Params(Config(size=64), {"params": {"a": np.ones(3)}}))
+    result = run(script, *runs, "new", "--folder", tmp_path)
+    assert result.returncode == 2
+    assert f"{runs[1]}: is of another network than {runs[0]}" in result.stderr
+
+
 def test_weights_too_large_to_ship_leave_what_was_there(tmp_path: Path, run) -> None:
     weights.save_params(tmp_path / "run.safetensors", Params(Config(size=64), variables()))
     (tmp_path / "new.safetensors").write_bytes(b"what ships now")

@@ -6,6 +6,7 @@ Only the first process writes; on the others every call does nothing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import subprocess
@@ -107,8 +108,12 @@ class Journal:
             Image.fromarray(sheet).save(png, "PNG")
 
 
+@functools.cache
 def commit() -> str:
-    """The git commit of the code that runs, "+" behind it if files differ; "" outside of git."""
+    """The git commit of the code that runs, "+" behind it if files differ; "" outside of git.
+
+    Asked for when a run starts: the folder may be at another commit when its weights are written.
+    """
     home = Path(__file__).parent
     git = ["git", "-C", str(home)]
     try:
