@@ -3,9 +3,9 @@
 python scripts/train.py --config=configs/pyramid.py --workdir=runs/pyramid \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
 
-0.7 s a step on two CPU cores, so an hour and a half. The shipped weights were trained by it in
-several runs, each from the weights of the one before, the last at 224x224: `docs/experiments.md` has
-them, and what they came to. They predict at 224x224, averaged with the mirror image.
+About a second a step on two CPU cores. The shipped weights were trained by it in several runs, each
+from the weights of the one before, the last at 224x224: `docs/experiments.md` has them, and what
+they came to. They predict at 224x224, averaged with the mirror image.
 """
 
 from ml_collections import ConfigDict
