@@ -22,14 +22,15 @@ from jaxcolor.image_io.photo import Metadata, Photo, PhotoError, Refused, Source
 
 # JPEG's steps of quantization, row by row: 8 rows of vertical frequencies, 8 horizontal ones each.
 # Luma's 28 lowest frequencies have steps of 1, the others of 2: that keeps 99.9 % of L within 1.
-# The usual tables take more bytes for it (docs/refine.md). Chroma has the steps of quality 95.
+# The usual tables take more bytes for it (docs/refine.md). Chroma, whose errors move L too where
+# colours are vivid, has the steps of quality 96, but none below 2.
 _LUMA = [1 if u + v < 7 else 2 for v in range(8) for u in range(8)]
 _CHROMA = [
-    *(2, 2, 2, 5, 10, 10, 10, 10),
-    *(2, 2, 3, 7, 10, 10, 10, 10),
-    *(2, 3, 6, 10, 10, 10, 10, 10),
-    *(5, 7, 10, 10, 10, 10, 10, 10),
-    *[10] * 32,
+    *(2, 2, 2, 4, 8, 8, 8, 8),
+    *(2, 2, 2, 5, 8, 8, 8, 8),
+    *(2, 2, 4, 8, 8, 8, 8, 8),
+    *(4, 5, 8, 8, 8, 8, 8, 8),
+    *[8] * 32,
 ]
 # A result is written once and kept for long. JPEG and AVIF keep the full resolution of colours;
 # WebP can do so only without loss. There method 1 is 15 % smaller than 0, and quality, which is
