@@ -25,7 +25,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcolor.models.convolution import parameter
-from jaxcolor.models.fast import convolve
+from jaxcolor.models.fast import convolve, plain
 
 
 class Conv(NamedTuple):
@@ -111,9 +111,7 @@ class Convolution(nn.Module):
         elif kernel_size == (3, 3) and stride == 1:
             x = convolve(x, kernel, padding=padding)
         else:
-            x = jax.lax.conv_general_dilated(
-                x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+            x = plain(x, kernel, stride, padding)
         if self.use_bias:
             x = x + self.param("bias", nn.initializers.zeros_init(), (filters,))
         return x
