@@ -137,10 +137,10 @@ def trainer(config: Any, params: Any) -> tuple[Any, ...]:
     mesh = sharding.make_mesh()
     optimizer = start.make_optimizer(config)
     loss = start.make_loss(config, params.config, lambda: [])
-    state = init_state(params, optimizer, tuned_from=config.tuned_from)
+    state = init_state(params, optimizer, tuned_from=config.tuned_from, mesh=mesh)
     options = start.fields(config, make_train_step)
     advance = make_train_step(params.config, loss, optimizer, mesh=mesh, **options)
-    return jax.device_put(state, sharding.replicated(mesh)), advance, mesh
+    return state, advance, mesh
 
 
 def lab(megapixels: str) -> Work:

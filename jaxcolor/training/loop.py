@@ -76,8 +76,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
     params = start.first_params(config, network)
     optimizer = start.make_optimizer(config)
     loss = start.make_loss(config, network, lambda: crops(first_step=0))
-    state = step.init_state(params, optimizer, tuned_from=config.tuned_from)
-    state = jax.device_put(state, sharding.replicated(mesh))
+    state = step.init_state(params, optimizer, tuned_from=config.tuned_from, mesh=mesh)
     # A big backbone stays out of the weights, which name it by its checksum.
     checksum = None if config.export_backbone else weights.backbone_sha256(config.backbone_weights)
 

@@ -16,16 +16,14 @@ def make_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
 
 
-def one_device() -> Mesh:
-    """The same over the first device alone."""
-    return Mesh(np.array(jax.local_devices()[:1]), (AXIS,))
+def of(mesh: Mesh | None) -> Mesh:
+    """A mesh as training takes it: the first device alone where there is none.
 
-
-def automatic(mesh: Mesh) -> Mesh:
-    """The same devices and axes, along which the compiler places what is not said.
-
-    `jax.make_mesh` alone gives axes that demand every placement in writing.
+    The compiler places what is not said: `jax.make_mesh` alone gives axes that demand every
+    placement in writing.
     """
+    if mesh is None:
+        return Mesh(np.array(jax.local_devices()[:1]), (AXIS,))
     return Mesh(mesh.devices, mesh.axis_names)
 
 

@@ -57,15 +57,20 @@ class TrainState:
 
 
 def init_state(
-    params: Params, optimizer: optax.GradientTransformation, *, tuned_from: str = ""
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    *,
+    tuned_from: str = "",
+    mesh: Mesh | None = None,
 ) -> TrainState:
-    """The state at step 0.
+    """The state at step 0, on the devices that will train.
 
     Args:
       params: a colorizer, from `jaxcolor.load` or `start.new_params`; its arrays are copied.
       optimizer: any of optax.
       tuned_from: the first part of the backbone that is trained too, with all that come after it;
         "": the backbone is frozen.
+      mesh: the devices, the same that `make_train_step` is given.
 
     Raises:
       ValueError: the backbone has no such part.
@@ -73,13 +78,14 @@ def init_state(
     tuned = tuned_parts(params.config, tuned_from)
     # Copies: the state is donated at every step, and nothing may be donated twice.
     trainable, frozen = jax.tree.map(jnp.copy, split_trained(params.variables, tuned))
-    return TrainState(
+    state = TrainState(
         step=jnp.zeros((), jnp.int32),
         trainable=trainable,
         ema=jax.tree.map(jnp.copy, trainable),
         opt_state=optimizer.init(trainable),
         frozen=frozen,
     )
+    return jax.device_put(state, sharding.replicated(sharding.of(mesh)))
 
 
 def tuned_parts(network: Config, tuned_from: str) -> tuple[str, ...]:
@@ -137,7 +143,7 @@ def make_train_step(
       being the photos'; B must divide by devices times pieces, or a ValueError says so. Back come
       the state after the step and {"loss", "gradient_norm"}.
     """
-    over = sharding.one_device() if mesh is None else sharding.automatic(mesh)
+    over = sharding.of(mesh)
     gradient_of = _make_gradient(
         make_network(network, compute_dtype, dropout), network, loss, over, accumulate
     )

@@ -28,12 +28,9 @@ class Step:
 
     def __init__(self, mesh: jax.sharding.Mesh, params: Params, recipe: Any) -> None:
         optimizer = start.make_optimizer(recipe)
-        state = init_state(params, optimizer, tuned_from=recipe.tuned_from)
+        state = init_state(params, optimizer, tuned_from=recipe.tuned_from, mesh=mesh)
         self._trainable = sum(leaf.nbytes for leaf in jax.tree.leaves(state.trainable))
-        self._arguments = (
-            jax.device_put(state, sharding.replicated(mesh)),
-            sharding.global_batch(mesh, {"rgb": PHOTOS}),
-        )
+        self._arguments = (state, sharding.global_batch(mesh, {"rgb": PHOTOS}))
         options = start.fields(recipe, make_train_step)
         step = make_train_step(params.config, losses.squared_error, optimizer, mesh=mesh, **options)
         self._program = step.lower(*self._arguments).compile()

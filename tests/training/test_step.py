@@ -20,7 +20,7 @@ from jaxcolor import color, weights
 from jaxcolor.models import Config, Params, forward
 from jaxcolor.models.colorizer import split_trained
 from jaxcolor.models.heads import BINS
-from jaxcolor.training import init_state, losses, make_train_step, sharding, start, step
+from jaxcolor.training import init_state, losses, make_train_step, start, step
 
 
 def recipe(**changes: object) -> ConfigDict:
@@ -64,7 +64,7 @@ def advance(config: ConfigDict, tuned_from: str = "") -> tuple[Any, Any, Any, An
     optimizer = start.make_optimizer(config)
     loss = start.make_loss(config, params.config, lambda: [])
     options = start.fields(config, make_train_step)
-    one = make_train_step(params.config, loss, optimizer, mesh=sharding.make_mesh(), **options)
+    one = make_train_step(params.config, loss, optimizer, **options)
     state, metrics = one(init_state(params, optimizer, tuned_from=tuned_from), batch_of(8))
     return trainable, kept, state, metrics
 
