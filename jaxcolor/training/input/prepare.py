@@ -46,6 +46,7 @@ _ENDED = "ended the process that read it"
 _LOG = logging.getLogger(__name__)
 
 _Outcome: TypeAlias = bytes | str  # a JPEG, or why there is none
+_Read: TypeAlias = Callable[[bytes, int], _Outcome]  # of a path and the short side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +165,7 @@ class _Job:
         done = sum(len(part) for i, part in enumerate(parts) if i not in set(missing))
         progress(done, len(self._paths))
         wanted = itertools.chain.from_iterable(parts[i] for i in missing)
-        outcomes = _small_jpegs(wanted, self._short_side, processes)
+        outcomes = _small_jpegs(wanted, self._short_side, processes, _outcome)
         try:
             for i in missing:
                 made = []
@@ -261,7 +262,12 @@ def _write(file: Path, made: Iterable[tuple[bytes, _Outcome]]) -> None:
 # -- Processes -------------------------------------------------------------------------------------
 
 
-def _small_jpegs(paths: Iterable[bytes], short_side: int, processes: int) -> Iterator[_Outcome]:
+def _small_jpegs(
+    paths: Iterable[bytes],
+    short_side: int,
+    processes: int,
+    read: _Read,
+) -> Iterator[_Outcome]:
     """What becomes of each photo, in their order.
 
     A photo that ends its process takes the others in work with it; each of these is then read
@@ -275,7 +281,7 @@ def _small_jpegs(paths: Iterable[bytes], short_side: int, processes: int) -> Ite
                 while True:
                     for path in itertools.islice(rest, _AHEAD * processes - len(waiting)):
                         waiting.append(_Reading(path))
-                        waiting[-1].future = pool.submit(_outcome, path, short_side)
+                        waiting[-1].future = pool.submit(read, path, short_side)
                     if not waiting:
                         return
                     result = waiting[0].future.result()
@@ -286,7 +292,7 @@ def _small_jpegs(paths: Iterable[bytes], short_side: int, processes: int) -> Ite
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
         while waiting:
-            yield _alone(waiting.popleft().path, short_side)
+            yield _alone(read, waiting.popleft().path, short_side)
 
 
 @dataclasses.dataclass
@@ -297,10 +303,10 @@ class _Reading:
     future: Future[_Outcome] = dataclasses.field(default_factory=Future)
 
 
-def _alone(path: bytes, short_side: int) -> _Outcome:
+def _alone(read: _Read, path: bytes, short_side: int) -> _Outcome:
     with _pool(1) as pool:
         try:
-            return pool.submit(_outcome, path, short_side).result()
+            return pool.submit(read, path, short_side).result()
         except BrokenProcessPool:
             return _ENDED
 

@@ -110,7 +110,8 @@ def _files(root: Path, suffixes: Collection[str], others: Counter[str]) -> Itera
                 waiting.append(entry.path)
             suffix = Path(entry.name).suffix.lower()
             if suffix not in suffixes:
-                others[suffix] += kind == "a file" and not entry.name.startswith(".")
+                if kind == "a file" and not entry.name.startswith("."):
+                    others[suffix] += 1
                 continue
             if kind == "a file":
                 yield entry.path
