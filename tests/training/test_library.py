@@ -145,7 +145,7 @@ def test_the_loop_of_the_documentation(
 ) -> None:
     """Exactly its text, on pairs whose colours no photo has."""
     (text,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), re.S)
-    assert len(text.splitlines()) == 12
+    assert len([line for line in text.splitlines() if line]) == 12
     whole = np.concatenate([photo[:300, :384] for photo in photos.values()])
     colour = np.stack([whole[40 * i : 40 * i + 128, 12 * i : 12 * i + 128] for i in range(16)])
     colour, grey = colour[..., ::-1], colour[..., 1]
