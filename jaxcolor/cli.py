@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__
+from jaxcolor import __version__, image_io
 
 if TYPE_CHECKING:
     from jaxcolor.album import Job, Outcome, Settings
@@ -72,7 +72,11 @@ _jobs = click.option(
     help="Make results that are already there anew, or leave them.  [default: leave them; a FILE"
     " named by -o is made anew]",
 )
-@click.option("--format", metavar="NAME", help="Of the results: png, tif, jpg, webp, avif or bmp.")
+@click.option(
+    "--format",
+    metavar="NAME",
+    help=f"Of the results: {image_io.listed(image_io.NAMES, 'or')}.",
+)
 @click.option(
     "--saturation",
     type=click.FloatRange(min=0),
@@ -279,7 +283,7 @@ def _collect_from_now_on() -> None:
 
 
 def _plan(photos: Sequence[Path], output: str | None, **options: Any) -> list[Job]:
-    from jaxcolor import album, image_io
+    from jaxcolor import album
 
     try:
         if options["format"] is not None:
@@ -356,8 +360,6 @@ def _told(done: Generator[Outcome, None, None], count: int) -> Iterator[Outcome]
 
 
 def _name(file: Source) -> str:
-    from jaxcolor import image_io
-
     return image_io.name_of(file)
 
 
