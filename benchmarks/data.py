@@ -44,10 +44,10 @@ def _lite_at_128(photos: str) -> Any:
 
 
 def _batches(config: Any, aging: float) -> Any:
-    from jaxcolor.training import data
+    from jaxcolor.training.input.batches import open_photos, training_batches
 
-    return data.training_batches(
-        data.open_photos(config.photos),
+    return training_batches(
+        open_photos(config.photos),
         size=config.crop,
         batch=config.batch,
         first_step=0,

@@ -15,8 +15,15 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from jaxcolor import weights
 from jaxcolor.models.colorizer import Config, Params, join_trained
-from jaxcolor.training import data, sharding, start, step
+from jaxcolor.training import sharding, start, step
 from jaxcolor.training.checkpoint import Checkpoints
+from jaxcolor.training.input.batches import (
+    Batch,
+    Photos,
+    open_photos,
+    training_batches,
+    validation_batches,
+)
 from jaxcolor.training.journal import Journal, commit
 from jaxcolor.training.preemption import Preemption
 
@@ -53,11 +60,11 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
     _LOG.info("%d devices of %d processes", mesh.size, process[1])
 
     # -- Photos ------------------------------------------------------------------------------
-    photos = data.open_photos(config.photos)
-    validation_photos = data.open_photos(config.validation_photos)
+    photos = open_photos(config.photos)
+    validation_photos = open_photos(config.validation_photos)
     _LOG.info("%d photos, %d to validate", len(photos), len(validation_photos))
     crops = functools.partial(
-        data.training_batches,
+        training_batches,
         photos,
         size=config.crop,
         batch=config.batch,
@@ -65,7 +72,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
         min_area=config.min_crop_area,
         aging=config.aging,
     )
-    squares = functools.partial(data.validation_batches, validation_photos, size=config.crop)
+    squares = functools.partial(validation_batches, validation_photos, size=config.crop)
 
     # -- Network and state -------------------------------------------------------------------
     trainable, kept = start.first_variables(config, network)
@@ -170,7 +177,7 @@ class _Step(NamedTuple):
     taken: np.ndarray
 
 
-def _check_finite(unchecked: list[_Step], photos: data.Photos, checkpoints: Checkpoints) -> None:
+def _check_finite(unchecked: list[_Step], photos: Photos, checkpoints: Checkpoints) -> None:
     """Empties the list; stops the run if a loss in it is not finite."""
     while unchecked:
         number, loss, taken = unchecked.pop()
@@ -190,7 +197,7 @@ def _validate(
     validation_step: Any,
     state: step.TrainState,
     fixed: step.Fixed,
-    batches: Iterable[data.Batch],
+    batches: Iterable[Batch],
     mesh: jax.sharding.Mesh,
 ) -> dict[str, float]:
     """Means over every validation photo, each counted once on any number of hosts."""

@@ -17,7 +17,7 @@ from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.colorizer import Config, join_trained, make_network, split_trained
 from jaxcolor.models.heads import BINS
 from jaxcolor.training import losses, step
-from jaxcolor.training.data import Batch
+from jaxcolor.training.input.batches import Batch
 
 _COUNTED_BATCHES = 32
 

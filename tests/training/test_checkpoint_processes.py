@@ -1,7 +1,7 @@
 """Checkpoints on other devices and processes, killed and preempted.
 
 The functions whose names start with "child" are run in processes of their own:
-`python tests/test_checkpoint_processes.py child_... ARGUMENTS`.
+`python tests/training/test_checkpoint_processes.py child_... ARGUMENTS`.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from jaxcolor.training import augment, decode
 from jaxcolor.training.host_tensorflow import tf
-from jaxcolor.training.photos import Photos
-from jaxcolor.training.sources import open_photos
+from jaxcolor.training.input import augment, decode
+from jaxcolor.training.input.photos import Photos
+from jaxcolor.training.input.sources import open_photos
 
 __all__ = ["NO_PHOTO", "Batch", "Photos", "open_photos", "training_batches", "validation_batches"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxcolor.training.host_tensorflow import tf
-from jaxcolor.training.photos import Photos
+from jaxcolor.training.input.photos import Photos
 
 _FORMAT = "tfrecord"  # of the data sets that are read
 _SHARDS_AT_ONCE = 16  # while their records are looked for: the time goes into waiting for the disk

@@ -1,7 +1,7 @@
 """configs/smoke.py made smaller still, on a network of three layers: each step takes milliseconds.
 
-For `scripts/train.py --config=tests/tiny_recipe.py`, with `start_from` set to a tiny network's
-weights: its backbone has no file of its own.
+For `scripts/train.py --config=tests/training/tiny_recipe.py`, with `start_from` set to a tiny
+network's weights: its backbone has no file of its own.
 """
 
 import tiny_network  # noqa: F401 (makes it known)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from jaxcolor.training import containers, decode
 from jaxcolor.training.host_tensorflow import tf
+from jaxcolor.training.input import containers, decode
 
 WIDTH, HEIGHT = 40, 48
 JPEG_SLACK = 8  # of 255: libjpeg's fast and exact arithmetic, at this photo's quality

@@ -12,7 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 TESTS = Path(__file__).parent
-ROOT = TESTS.parent
+ROOT = TESTS.parents[1]
 
 Process = subprocess.CompletedProcess[str]
 
@@ -39,10 +39,14 @@ def environment(devices: int = 1, **variables: str) -> dict[str, str]:
     """That of a process with so many devices, which finds what the tiny recipe imports."""
     return {
         **os.environ,
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent), *_paths()]),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         **variables,
     }
+
+
+def _paths() -> list[str]:
+    return os.environ.get("PYTHONPATH", "").split(os.pathsep)
 
 
 def run(arguments: list[str], devices: int = 1, **variables: str) -> Process:

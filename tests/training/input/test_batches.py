@@ -16,29 +16,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcolor.training import data
 from jaxcolor.training.host_tensorflow import tf
+from jaxcolor.training.input.batches import (
+    NO_PHOTO,
+    Batch,
+    Photos,
+    open_photos,
+    training_batches,
+    validation_batches,
+)
 
 OPTIONS = {"size": 16, "batch": 4, "first_step": 0, "seed": 0, "min_area": 0.5}
 
 
-def folder(path: Path) -> data.Photos:
-    return data.open_photos(f"folder:{path}")
+def folder(path: Path) -> Photos:
+    return open_photos(f"folder:{path}")
 
 
 @pytest.fixture
-def flat(tmp_path: Path) -> data.Photos:
+def flat(tmp_path: Path) -> Photos:
     """Eleven photos, each of one colour of its own, so that a crop tells which photo it is of."""
     for i in range(11):
         Image.new("RGB", (40 + i, 50), (20 * i, 20 * i, 90)).save(tmp_path / f"{i:02}.png")
     return folder(tmp_path)
 
 
-def batches(photos: data.Photos, count: int, **changes) -> list[data.Batch]:
-    return list(itertools.islice(data.training_batches(photos, **{**OPTIONS, **changes}), count))
+def batches(photos: Photos, count: int, **changes) -> list[Batch]:
+    return list(itertools.islice(training_batches(photos, **{**OPTIONS, **changes}), count))
 
 
-def crops(photos: data.Photos, count: int, **changes) -> list[np.ndarray]:
+def crops(photos: Photos, count: int, **changes) -> list[np.ndarray]:
     return [batch["rgb"] for batch in batches(photos, count, **changes)]
 
 
@@ -46,7 +53,7 @@ def which(crops: np.ndarray) -> list[int]:
     return [round(float(crop[..., 0].mean()) / 20) for crop in crops]
 
 
-def test_every_epoch_is_a_permutation(flat: data.Photos) -> None:
+def test_every_epoch_is_a_permutation(flat: Photos) -> None:
     seen = which(np.concatenate(crops(flat, 11)))  # 44 crops: four epochs
     epochs = [seen[i : i + 11] for i in range(0, 44, 11)]
     for epoch in epochs:
@@ -87,13 +94,13 @@ def test_validation_has_every_photo_once(flat, tmp_path: Path, count: int, proce
     seen: Counter[int] = Counter()
     rounds = set()
     for index in range(processes):
-        got = list(data.validation_batches(photos, size=16, batch=4, process=(index, processes)))
+        got = list(validation_batches(photos, size=16, batch=4, process=(index, processes)))
         rounds.add(len(got))
         for batch in got:
             assert len(batch["rgb"]) == 4 // processes
             real = batch["mask"] == 1
             assert list(batch["photo"][real]) == which(batch["rgb"][real])
-            assert (batch["photo"][~real] == data.NO_PHOTO).all()
+            assert (batch["photo"][~real] == NO_PHOTO).all()
             seen.update(which(batch["rgb"][real]))
     assert seen == Counter(range(count))
     assert len(rounds) == 1  # a process that had fewer rounds would hang the others
@@ -103,7 +110,7 @@ def test_validation_is_the_central_square(tmp_path: Path) -> None:
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = (250, 255, 255)
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    (batch,) = data.validation_batches(folder(tmp_path), size=32, batch=1)
+    (batch,) = validation_batches(folder(tmp_path), size=32, batch=1)
     assert batch["rgb"].min() == 250
 
 
@@ -113,7 +120,7 @@ SPOILT = [2, 4, 6, 9]
 
 
 @pytest.fixture
-def spoilt(flat: data.Photos) -> list[str]:
+def spoilt(flat: Photos) -> list[str]:
     """Four of the eleven photos, now of no use."""
     names = [flat.name(i) for i in SPOILT]
     whole = Path(names[0]).read_bytes()
@@ -162,7 +169,7 @@ def test_nothing_but_spoilt_photos_is_an_error(flat) -> None:
 
 def test_spoilt_photos_do_not_count_in_validation(flat, spoilt, caplog) -> None:
     for _ in range(2):
-        got = list(data.validation_batches(flat, size=16, batch=4))
+        got = list(validation_batches(flat, size=16, batch=4))
         seen = which(np.concatenate([b["rgb"] for b in got]))
         mask = np.concatenate([b["mask"] for b in got])
         counted = [photo for photo, real in zip(seen, mask, strict=True) if real]
@@ -298,7 +305,7 @@ def test_aging_changes_the_grey_of_its_share_and_nothing_else(photo_folder: Path
             assert other["grey"].shape == (12, 32, 32)
             assert other["grey"].dtype == np.uint8
 
-    def greys(batches: list[data.Batch]) -> np.ndarray:
+    def greys(batches: list[Batch]) -> np.ndarray:
         return np.concatenate([batch["grey"] for batch in batches])
 
     exact = greys(never)
@@ -309,15 +316,15 @@ def test_aging_changes_the_grey_of_its_share_and_nothing_else(photo_folder: Path
 
 
 @pytest.mark.parametrize("aging", [-0.1, 1.5])
-def test_a_wrong_share_is_named(flat: data.Photos, aging: float) -> None:
+def test_a_wrong_share_is_named(flat: Photos, aging: float) -> None:
     with pytest.raises(ValueError, match=f"aging: {aging}"):
-        data.training_batches(flat, **OPTIONS, aging=aging)
+        training_batches(flat, **OPTIONS, aging=aging)
 
 
 # -- The end ---------------------------------------------------------------------------------------
 
 
-def test_no_tuner_runs_that_the_end_would_wait_for(flat: data.Photos, monkeypatch) -> None:
+def test_no_tuner_runs_that_the_end_would_wait_for(flat: Photos, monkeypatch) -> None:
     """The wait itself, up to a minute, comes only now and then."""
     options = []
     iterate = tf.data.Dataset.as_numpy_iterator
@@ -327,9 +334,9 @@ def test_no_tuner_runs_that_the_end_would_wait_for(flat: data.Photos, monkeypatc
         return iterate(batches)
 
     monkeypatch.setattr(tf.data.Dataset, "as_numpy_iterator", watched)
-    running = data.training_batches(flat, **OPTIONS)
+    running = training_batches(flat, **OPTIONS)
     next(running)
-    next(data.validation_batches(flat, size=16, batch=4))
+    next(validation_batches(flat, size=16, batch=4))
     assert [each.autotune.enabled for each in options] == [False, False]
     start = time.monotonic()
     del running

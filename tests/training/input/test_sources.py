@@ -16,7 +16,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from jaxcolor.training import data
+from jaxcolor.training.input import batches
 
 COLOURS = [(20 * i, 20 * i, 90) for i in range(11)]
 
@@ -32,7 +32,7 @@ COLOURS = [(20 * i, 20 * i, 90) for i in range(11)]
 )
 def test_wrong_sources_are_named(source: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        data.open_photos(source)
+        batches.open_photos(source)
 
 
 # -- Folders ---------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def write(path: Path) -> bytes:
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     with pytest.raises(ValueError, match="no photo in it"):
-        data.open_photos(f"folder:{tmp_path}")
+        batches.open_photos(f"folder:{tmp_path}")
 
 
 def test_photos_of_nested_and_linked_folders_in_one_order(tmp_path: Path, caplog) -> None:
@@ -58,7 +58,7 @@ def test_photos_of_nested_and_linked_folders_in_one_order(tmp_path: Path, caplog
     (root / "link").symlink_to(elsewhere)
     (root / "a" / "back").symlink_to(root)  # round in a circle
     (root / "notes.txt").write_text("no photo")
-    photos = data.open_photos(f"folder:{root}")
+    photos = batches.open_photos(f"folder:{root}")
     names = ["a/b/c/deep.webp", "a/z.JPG", "b.png", "c.bmp", "link/far.jpeg"]
     assert [photos.name(i) for i in range(len(photos))] == [str(root / name) for name in names]
     assert photos.encoded(3).numpy() == content
@@ -68,7 +68,7 @@ def test_photos_of_nested_and_linked_folders_in_one_order(tmp_path: Path, caplog
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     content = write(tmp_path / "plain.png")
     (tmp_path / "plain.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
-    photos = data.open_photos(f"folder:{tmp_path}")
+    photos = batches.open_photos(f"folder:{tmp_path}")
     assert photos.name(0) == f"{tmp_path}/caf\\xe9.png"
     assert photos.encoded(0).numpy() == content
 
@@ -130,8 +130,8 @@ def here(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return prepared
 
 
-def labels(photos: data.Photos) -> list[int]:
-    rows = data.validation_batches(photos, size=16, batch=4)
+def labels(photos: batches.Photos) -> list[int]:
+    rows = batches.validation_batches(photos, size=16, batch=4)
     real = np.concatenate([batch["rgb"][batch["mask"] == 1] for batch in rows])
     return [round(float(crop[..., 0].mean()) / 20) for crop in real]
 
@@ -147,7 +147,7 @@ def labels(photos: data.Photos) -> list[int]:
     ],
 )
 def test_a_data_set_is_read(here: Path, source: str, prefix: str, count: int) -> None:
-    photos = data.open_photos(source)
+    photos = batches.open_photos(source)
     assert len(photos) == count
     assert photos.name(2) == f"{prefix}[2]"
     # TFDS' own way through the files, from the first to the last
@@ -164,16 +164,16 @@ def test_a_data_set_is_read(here: Path, source: str, prefix: str, count: int) ->
 
 
 def test_the_bytes_are_those_of_the_file(here: Path) -> None:
-    photos = data.open_photos("tfds:one_colour")
+    photos = batches.open_photos("tfds:one_colour")
     files = {(here / "one_colour" / f"{i}.png").read_bytes() for i in range(11)}
     assert {photos.encoded(i).numpy() for i in range(11)} == files
 
 
 def test_training_on_a_data_set(here: Path) -> None:
-    photos = data.open_photos("tfds:one_colour")
+    photos = batches.open_photos("tfds:one_colour")
     options = {"size": 16, "batch": 11, "first_step": 0, "seed": 0, "min_area": 0.5}
     truth = labels(photos)
-    epochs = list(itertools.islice(data.training_batches(photos, **options), 3))
+    epochs = list(itertools.islice(batches.training_batches(photos, **options), 3))
     for batch in epochs:
         assert sorted(batch["photo"]) == list(range(11))
         shown = [round(float(crop[..., 0].mean()) / 20) for crop in batch["rgb"]]
@@ -192,14 +192,14 @@ def test_a_damaged_record_is_named(prepared: Path, tmp_path, monkeypatch, caplog
     content[content.index(picture) + len(picture) // 2] ^= 255
     shard.write_bytes(content)
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path))
-    assert len(labels(data.open_photos("tfds:one_colour"))) == 10
+    assert len(labels(batches.open_photos("tfds:one_colour"))) == 10
     (record,) = (record for record in caplog.records if "passed over" in record.msg)
     assert record.args[0].startswith("one_colour:train[")
     assert record.args[1].startswith("damaged")
 
     shard.write_bytes(content[:-20])
     with pytest.raises(ValueError, match="damaged or cut short; prepare it anew"):
-        data.open_photos("tfds:one_colour")
+        batches.open_photos("tfds:one_colour")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_damaged_record_is_named(prepared: Path, tmp_path, monkeypatch, caplog
 )
 def test_what_is_not_there_is_named(here: Path, source: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as error:
-        data.open_photos(source)
+        batches.open_photos(source)
     assert str(error.value).startswith(f"source {source!r}: ")
     assert "\n" not in str(error.value)
 
@@ -229,21 +229,21 @@ def test_another_format_is_named_and_what_the_message_says_helps(
     OneColour(data_dir=tmp_path, file_format="array_record").download_and_prepare()
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path))
     with pytest.raises(ValueError, match="is stored as array_record, only tfrecord") as error:
-        data.open_photos("tfds:one_colour")
+        batches.open_photos("tfds:one_colour")
     command = str(error.value).partition('python -c "')[2].partition('"')[0]
     other = tmp_path / "other"
     exec(command.replace("FOLDER", str(other)))
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(other))
-    assert len(data.open_photos("tfds:one_colour")) == 11
+    assert len(batches.open_photos("tfds:one_colour")) == 11
 
 
 def test_a_process_ends_while_its_input_runs(prepared: Path) -> None:
     """With TFDS_DATA_DIR from outside."""
     code = """
     import time
-    from jaxcolor.training import data
-    photos = data.open_photos("tfds:one_colour")
-    running = data.training_batches(
+    from jaxcolor.training.input import batches
+    photos = batches.open_photos("tfds:one_colour")
+    running = batches.training_batches(
         photos, size=16, batch=4, first_step=0, seed=0, min_area=0.5, aging=0.5
     )
     next(running)

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxcolor.training import made
-from jaxcolor.training.data_sets import TfdsPhotos
 from jaxcolor.training.host_tensorflow import tf
-from jaxcolor.training.photos import Photos
+from jaxcolor.training.input import made
+from jaxcolor.training.input.data_sets import TfdsPhotos
+from jaxcolor.training.input.photos import Photos
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
 from jaxcolor import color
-from jaxcolor.training import augment
 from jaxcolor.training.host_tensorflow import tf
+from jaxcolor.training.input import augment
 
 PIXELS = arrays(np.uint8, (8, 8, 3))
 

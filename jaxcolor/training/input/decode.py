@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jaxcolor.training import containers
 from jaxcolor.training.host_tensorflow import tf
-from jaxcolor.training.photos import Photos
+from jaxcolor.training.input import containers
+from jaxcolor.training.input.photos import Photos
 
 MIN_SIDE = 32  # pixels; a smaller photo is passed over
 MIN_SPREAD = 1.0  # mean difference of a photo's channels, of 255; a greyer photo is passed over

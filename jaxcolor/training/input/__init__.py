@@ -1,0 +1,1 @@
+"""The input: photos of a source, decoded, cropped and aged, as batches."""
