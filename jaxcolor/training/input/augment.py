@@ -29,7 +29,7 @@ _MAX_BLUR = 1.2  # pixels, standard deviation
 _MAX_GRAIN = 0.06  # standard deviation, of the range from black to white
 _MAX_GAMMA = 0.5  # powers of two, up and down
 _MAX_CONTRAST = 0.5  # powers of two, up and down
-_MAX_VIGNETTE = 0.6  # of the light, lost in the corners
+_MAX_VIGNETTE = 0.75  # of the tone, lost in the corners
 _SCRATCHES = 10
 _SPECKS = 50
 _MAX_HALFTONE = 0.2  # of the range from black to white
@@ -118,8 +118,8 @@ def aged_grey(rgb: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     )
     up_or_down = tf.sign(tf.random.stateless_normal((2,), seeds[1]))
     light = _mix(rgb, _PANCHROMATIC + film * (_ORTHOCHROMATIC - _PANCHROMATIC))
-    light *= 1 - vignette * _MAX_VIGNETTE * _squared_radius(rgb.shape[0])
     tone = _to_srgb(_blur(light, blur * _MAX_BLUR))
+    tone *= 1 - vignette * _MAX_VIGNETTE * _squared_radius(rgb.shape[0])
     tone = tone ** (2.0 ** (up_or_down[0] * gamma * _MAX_GAMMA))
     steepness = 2.0 ** (up_or_down[1] * contrast * _MAX_CONTRAST)
     tone = tf.clip_by_value(0.5 + (tone - 0.5) * steepness, 0.0, 1.0)
