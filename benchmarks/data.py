@@ -79,9 +79,7 @@ def _train(config: Any, steps: int) -> tuple[list[float], list[float]]:
     from jaxcolor.training import sharding, start
 
     network = Config.from_json(config.network.to_dict())
-    variables = start.first_variables(config, network)
-    state, fixed, advance, mesh = trainer(config, variables)
-    advance = jax.jit(advance, donate_argnums=0)
+    state, advance, mesh = trainer(config, start.first_params(config, network))
     batches = _batches(config, config.aging)
     warm_up = 2  # the first compiles, and lets the input run ahead
     waits, totals = [], []
@@ -90,7 +88,7 @@ def _train(config: Any, steps: int) -> tuple[list[float], list[float]]:
         batch = dict(next(batches))
         arrived = time.perf_counter()
         batch.pop("photo")
-        state, metrics = advance(state, fixed, sharding.global_batch(mesh, batch))
+        state, metrics = advance(state, sharding.global_batch(mesh, batch))
         jax.block_until_ready(metrics)
         waits.append(arrived - begin)
         totals.append(time.perf_counter() - begin)

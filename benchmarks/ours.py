@@ -106,45 +106,41 @@ def _seed(size: int, batch: int) -> tuple[Any, ...]:
 
 def step(name: str, size: str, batch: str) -> Work:
     """A whole train step of a recipe at another size: Lab, backbone, gradient, AdamW, average."""
-    from jaxcolor.models import Config, make_network
-    from jaxcolor.models.colorizer import split_trained
-    from jaxcolor.training.start import tuned_parts
+    from jaxcolor.models import Config, Params, make_network
 
     config, side = recipe(name), int(size)
     config.network.size = config.crop = side
     network = Config.from_json(config.network.to_dict())
     seen = jax.ShapeDtypeStruct((1, side, side, 1), "float32")
     shapes = jax.eval_shape(make_network(network).init, jax.random.key(0), seen)
-    variables = split_trained(made_up(shapes), tuned_parts(config, network))
-    state, fixed, advance, _ = trainer(config, variables)
+    state, advance, _ = trainer(config, Params(network, made_up(shapes)))
     photos = {"rgb": jax.random.bits(jax.random.key(0), (int(batch), side, side, 3), "uint8")}
-    compiled = jax.jit(advance)
-    return lambda: jax.block_until_ready(compiled(state, fixed, photos)), gflop(
-        advance, state, fixed, photos
-    )
+    operations = gflop(advance, state, photos)
+
+    def run() -> None:
+        nonlocal state
+        state, metrics = advance(state, photos)
+        jax.block_until_ready(metrics)
+
+    return run, operations
 
 
-def trainer(config: Any, variables: tuple[Any, Any]) -> tuple[Any, ...]:
-    """State, what is fixed, the step and the mesh, as the loop makes them.
+def trainer(config: Any, params: Any) -> tuple[Any, ...]:
+    """State, step and mesh, as the loop makes them.
 
     Args:
       config: a recipe.
-      variables: those that are trained, and the others.
+      params: the colorizer before the first step.
     """
-    from ml_collections import FrozenConfigDict
-
-    from jaxcolor.models import Config
-    from jaxcolor.training import sharding
-    from jaxcolor.training.step import Fixed, init_state, train_step
+    from jaxcolor.training import init_state, make_train_step, sharding, start
 
     mesh = sharding.make_mesh()
-    trainable, kept = variables
-    state, fixed = jax.device_put(
-        (init_state(trainable, config), Fixed(kept)), sharding.replicated(mesh)
-    )
-    network = Config.from_json(config.network.to_dict())
-    static = {"network": network, "config": FrozenConfigDict(config), "mesh": mesh}
-    return state, fixed, functools.partial(train_step, **static), mesh
+    optimizer = start.make_optimizer(config)
+    loss = start.make_loss(config, params.config, lambda: [])
+    state = init_state(params, optimizer, tuned_from=config.tuned_from, mesh=mesh)
+    options = start.fields(config, make_train_step)
+    advance = make_train_step(params.config, loss, optimizer, mesh=mesh, **options)
+    return state, advance, mesh
 
 
 def lab(megapixels: str) -> Work:

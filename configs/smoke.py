@@ -10,55 +10,33 @@ checkpoints. What it learns is of no use for photos.
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 
 def get_config() -> ConfigDict:
-    """The recipe."""
-    config = ConfigDict()
+    """The recipe: what differs from `base`."""
+    config = base.get_config()
+    config.network.update({"network": "pyramid", "backbone": "efficientnet_lite0", "size": 64})
+    config.backbone_weights = "efficientnet_lite0"
+    config.tuned_from = "block7a"
+    config.export_backbone = True
 
-    # What is trained: the fields of jaxcolor.models.Config.
-    config.network = ConfigDict(
-        {
-            "network": "pyramid",
-            "backbone": "efficientnet_lite0",
-            "head": "regression",
-            "size": 64,
-        }
-    )
-    config.backbone_weights = "efficientnet_lite0"  # a shipped name, or a ported file
-    config.tuned_from = (
-        "block7a"  # the first part of the backbone that is trained too; none: frozen
-    )
-    config.backbone_rate = 0.1  # of the learning rate, for those parts
-    config.export_backbone = True  # into weights.safetensors: 7 MB
-    config.start_from = ""  # a colorizer's weights to go on from, instead of random ones
-
-    # Photos: folder:PATH, tfds:NAME[:SPLIT] or made:COUNT.
     config.photos = "made:256"
     config.validation_photos = "made:16"
-    config.crop = 64  # pixels
-    config.min_crop_area = 0.3  # of the photo's
-    config.aging = 0.5  # share of the photos that are shown as an old photo would be
+    config.crop = 64
+    config.min_crop_area = 0.3
+    config.aging = 0.5
     config.batch = 16
-    config.accumulate = 1  # pieces that a device's part of a batch is worked on in
 
-    # AdamW, a warm-up, a cosine down to zero.
-    config.loss = "squared_error"
-    config.huber_delta = 0.1  # of the loss "huber", in ab / 110
-    config.compute_dtype = "float32"  # or "bfloat16", with parameters in float32 all the same
     config.steps = 60
     config.schedule = "cosine"
     config.learning_rate = 2e-3
     config.warmup_steps = 10
     config.weight_decay = 1e-2
-    config.dropout = 0.1  # share of the channels that a photo does without, while training
+    config.dropout = 0.1
     config.clip_norm = 1.0
     config.ema = 0.9
-    config.seed = 0
 
-    # When the loop does what else.
-    config.log_every = 10
     config.validate_every = 30
     config.checkpoint_every = 20
-    config.keep_checkpoints = 2
-    config.pictures = 8  # of the validation photos, shown at every validation
     return config

@@ -16,6 +16,7 @@ import absl.logging
 from absl import app, flags
 from ml_collections import config_flags
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes start from `configs.base`
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The recipe; any field can be changed with --config.FIELD=VALUE."
 )

@@ -92,10 +92,6 @@ class Checkpoints:
         """The newest step on disk."""
         return max(self._steps(), default=None)
 
-    def best_step(self) -> int | None:
-        """The step on disk whose figure is the smallest; None if none has one."""
-        return self._retention.best(self._steps())
-
     def restore_latest(self, like: Any) -> Any | None:
         """The newest state that is not damaged, the same one on all processes.
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict, FrozenConfigDict
+from ml_collections import ConfigDict
 
 from jaxcolor import weights
-from jaxcolor.models.colorizer import Config, Params, join_trained
+from jaxcolor.models.colorizer import Config
 from jaxcolor.training import sharding, start, step
 from jaxcolor.training.checkpoint import Checkpoints
 from jaxcolor.training.input.batches import (
@@ -53,7 +53,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
     """
     # -- Recipe and mesh ---------------------------------------------------------------------
     network = Config.from_json(config.network.to_dict())
-    step.check(config, network)
+    start.check(config, network)
     mesh = sharding.make_mesh()
     sharding.check_batch(mesh, config.batch, config.accumulate)
     process = (jax.process_index(), jax.process_count())
@@ -67,41 +67,36 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
         training_batches,
         photos,
         size=config.crop,
-        batch=config.batch,
-        seed=config.seed,
         min_area=config.min_crop_area,
-        aging=config.aging,
+        **start.fields(config, training_batches),  # batch, seed, aging, ...
     )
     squares = functools.partial(validation_batches, validation_photos, size=config.crop)
 
     # -- Network and state -------------------------------------------------------------------
-    trainable, kept = start.first_variables(config, network)
-    counted = config.loss == "cross_entropy"
-    rarity = start.bin_weights(crops(first_step=0), network) if counted else None
-    fixed = step.Fixed(kept, rarity)
-    state = step.init_state(trainable, config)
-    fixed, state = jax.device_put((fixed, state), sharding.replicated(mesh))
+    params = start.first_params(config, network)
+    optimizer = start.make_optimizer(config)
+    loss = start.make_loss(config, network, lambda: crops(first_step=0))
+    state = step.init_state(params, optimizer, tuned_from=config.tuned_from, mesh=mesh)
     # A big backbone stays out of the weights, which name it by its checksum.
     checksum = None if config.export_backbone else weights.backbone_sha256(config.backbone_weights)
 
     def export(name: str, number: int, **header: object) -> None:
         if jax.process_index() == 0:
-            variables = jax.device_get(join_trained(state.ema, fixed.variables))
+            params = jax.device_get(state.params(network))
             header |= {"step": number, "commit": commit()}
-            params = Params(network, variables)
             weights.save_params(workdir / name, params, backbone_sha256=checksum, **header)
 
     # -- Steps -------------------------------------------------------------------------------
-    recipe = FrozenConfigDict(config)
+    options = start.fields(config, step.make_train_step)
+    train_step = step.make_train_step(network, loss, optimizer, mesh=mesh, **options)
     compiled = functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
-    train_step = compiled(
-        functools.partial(step.train_step, network=network, config=recipe, mesh=mesh),
-        donate_argnums=0,
-    )
     validation_step = compiled(
-        functools.partial(step.validation_step, network=network, config=recipe)
+        functools.partial(
+            step.validation_step, network=network, loss=loss, compute_dtype=config.compute_dtype
+        )
     )
     paint = compiled(functools.partial(step.paint, network=network))
+    rate = jax.jit(start.make_schedule(config))
 
     # -- Work folder, checkpoint -------------------------------------------------------------
     workdir.mkdir(parents=True, exist_ok=True)
@@ -111,8 +106,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
         Preemption() as preemption,
         Journal(workdir, config) as journal,
     ):
-        restored = checkpoints.restore_latest(state)
-        state = state if restored is None else restored
+        restored = checkpoints.restore_latest(state.moving())
+        state = state if restored is None else state.replace(**restored)
         first_step = int(jax.device_get(state.step))
         if restored is not None:
             _LOG.info("going on from the checkpoint of step %d", first_step)
@@ -127,7 +122,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
             batch = dict(next(batches))
             taken = batch.pop("photo")
             with jax.transfer_guard("disallow"):  # the batch travels, and nothing else
-                state, metrics = train_step(state, fixed, sharding.global_batch(mesh, batch))
+                state, metrics = train_step(state, sharding.global_batch(mesh, batch))
             # The loss of the step before is looked at while this one runs.
             _check_finite(unchecked, photos, checkpoints)
             unchecked.append(_Step(number, metrics["loss"], taken))
@@ -138,20 +133,21 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
             save = validate or stop or number % config.checkpoint_every == 0
             if save or number % config.log_every == 0:
                 _check_finite(unchecked, photos, checkpoints)  # before it reaches a file
+                metrics["learning_rate"] = rate(number - 1)
                 journal.progress(number, jax.device_get(metrics))
             if validate:
                 local = squares(batch=config.batch, process=process)
-                figures = _validate(validation_step, state, fixed, local, mesh)
+                figures = _validate(validation_step, state, local, mesh)
                 journal.validation(number, figures)
                 if config.pictures:
                     shown = {"rgb": next(squares(batch=config.pictures))["rgb"]}
                     shown = jax.device_put(shown, sharding.replicated(mesh))
-                    journal.pictures(number, jax.device_get(paint(state.ema, fixed, shown)))
+                    journal.pictures(number, jax.device_get(paint(state.ema, state.frozen, shown)))
                 if figures[BEST] < best:
                     best = figures[BEST]
                     export("best.safetensors", number, **{BEST: best})
             if save:
-                checkpoints.save(number, state, figures if validate else None)
+                checkpoints.save(number, state.moving(), figures if validate else None)
                 export("weights.safetensors", number)
             if stop and not last:
                 checkpoints.wait()
@@ -159,7 +155,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
                 return {}
         if not figures:  # all steps were done before
             local = squares(batch=config.batch, process=process)
-            figures = _validate(validation_step, state, fixed, local, mesh)
+            figures = _validate(validation_step, state, local, mesh)
     return figures
 
 
@@ -196,7 +192,6 @@ def _check_finite(unchecked: list[_Step], photos: Photos, checkpoints: Checkpoin
 def _validate(
     validation_step: Any,
     state: step.TrainState,
-    fixed: step.Fixed,
     batches: Iterable[Batch],
     mesh: jax.sharding.Mesh,
 ) -> dict[str, float]:
@@ -204,7 +199,8 @@ def _validate(
     sums: dict[str, float] = {}
     for local in batches:
         batch = sharding.global_batch(mesh, {k: v for k, v in local.items() if k != "photo"})
-        for name, value in jax.device_get(validation_step(state.ema, fixed, batch)).items():
+        sums_of_batch = jax.device_get(validation_step(state.ema, state.frozen, batch))
+        for name, value in sums_of_batch.items():
             sums[name] = sums.get(name, 0.0) + float(value)
     return step.summarize(sums)
 

@@ -1,8 +1,13 @@
-"""What training makes small: one figure for each picture of a batch."""
+"""What training makes small: functions of (prediction, batch) that give one number.
+
+A loss here is the mean over the pictures of a batch. A keyword of its own, as `huber_delta`, is the
+field of that name in a recipe; `bin_weights` is counted on the first photos (`start.make_loss`).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,58 +15,97 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcolor import color
+from jaxcolor.models.backbones import resize
 from jaxcolor.models.heads import BINS
 
 NEIGHBOURS = 5  # colours that a true one is shared among: arXiv 1603.08511, section 2.2
 SIGMA = 5.0  # of that sharing and of the prior's smoothing, in units of ab
 UNIFORM = 0.5  # lambda, the share of a uniform distribution in the prior
 
+Batch: TypeAlias = Mapping[str, Array]  # the first axis of every array is the pictures'
+Loss: TypeAlias = Callable[[Array, Batch], Array]
 
-def squared_error(
-    predicted: Float[Array, "b h w 2"], truth: Float[Array, "b h w 2"]
-) -> Float[Array, " b"]:
-    """Mean squared error of each picture's ab / 110: the seed's loss (arXiv 1712.03400, eq. 1).
+
+class NamedLoss(Protocol):
+    """A loss that recipes can name.
+
+    Attributes:
+      head: the head that it trains, a key of `models.HEADS`.
+    """
+
+    head: str
+
+    def __call__(self, prediction: Array, batch: Batch, **options: Any) -> Array:
+        """The mean over the batch; the options are fields of the recipe."""
+
+
+LOSSES: dict[str, NamedLoss] = {}  # by the name that a recipe's `loss` gives
+
+_F = TypeVar("_F", bound=Callable[..., Array])
+
+
+def _trains(head: str) -> Callable[[_F], _F]:
+    """Puts a loss into `LOSSES`, with the head that it trains."""
+
+    def add(function: _F) -> _F:
+        function.head = head  # type: ignore[attr-defined]
+        LOSSES[function.__name__] = function  # type: ignore[assignment]
+        return function
+
+    return add
+
+
+@_trains("regression")
+def squared_error(prediction: Float[Array, "b s s 2"], batch: Batch) -> Float[Array, ""]:
+    """Mean squared error of ab / 110: Deep Koalarization's loss (arXiv 1712.03400, eq. 1).
 
     Raises:
       ValueError: the shapes differ (nothing is broadcast in silence).
     """
-    _check(predicted, truth)
-    return jnp.mean(jnp.square(predicted - truth), axis=(1, 2, 3))
+    return jnp.mean(jnp.square(_difference(prediction, batch)))
 
 
+@_trains("regression")
 def huber(
-    predicted: Float[Array, "b h w 2"], truth: Float[Array, "b h w 2"], delta: float
-) -> Float[Array, " b"]:
-    """Mean Huber loss of each picture's ab / 110 (Huber 1964).
+    prediction: Float[Array, "b s s 2"], batch: Batch, *, huber_delta: float
+) -> Float[Array, ""]:
+    """Mean Huber loss of ab / 110 (Huber 1964).
 
-    Half the square up to `delta`, straight beyond, where it forgives a colour that is quite another
-    one: a square would rather have brown.
+    Half the square up to `huber_delta`, straight beyond, where it forgives a colour that is quite
+    another one: a square would rather have brown.
 
     Raises:
       ValueError: the shapes differ.
     """
-    _check(predicted, truth)
-    size = jnp.abs(predicted - truth)
-    near = jnp.minimum(size, delta)
-    return jnp.mean(near * (size - near / 2), axis=(1, 2, 3))
+    size = jnp.abs(_difference(prediction, batch))
+    near = jnp.minimum(size, huber_delta)
+    return jnp.mean(near * (size - near / 2))
 
 
+@_trains("classification")
 def cross_entropy(
-    logits: Float[Array, "b h w 313"],
-    truth: Float[Array, "b h w 2"],
-    bin_weights: Float[Array, " 313"],
-) -> Float[Array, " b"]:
+    prediction: Float[Array, "b h w 313"], batch: Batch, *, bin_weights: Float[Array, " 313"]
+) -> Float[Array, ""]:
     """Class-rebalanced cross-entropy of Zhang et al. 2016 (arXiv 1603.08511, eq. 2), pixels' mean.
 
     Args:
-      logits: of the colours `heads.BINS`.
-      truth: ab / 110.
+      prediction: logits of the colours `heads.BINS`.
+      batch: the truth in it, "ab", is brought to their size.
       bin_weights: of each colour, from `rebalancing`; a pixel has that of its nearest colour.
     """
-    shares = soft_encode(truth)
-    weight = bin_weights[jnp.argmax(shares, axis=-1)]  # (B, H, W)
-    surprise = -jnp.sum(shares * jax.nn.log_softmax(logits, axis=-1), axis=-1)
-    return jnp.mean(weight * surprise, axis=(1, 2))
+    shares = soft_encode(resize(batch["ab"], prediction.shape[1]))
+    weight = jnp.asarray(bin_weights)[jnp.argmax(shares, axis=-1)]  # (B, H, W)
+    surprise = -jnp.sum(shares * jax.nn.log_softmax(prediction, axis=-1), axis=-1)
+    return jnp.mean(weight * surprise)
+
+
+def of_each_picture(loss: Loss, prediction: Float[Array, "b *hw c"], batch: Batch) -> Array:
+    """The loss of each picture by itself, (B,)."""
+
+    def of_one(prediction: Array, batch: Batch) -> Array:
+        return loss(prediction[None], {name: values[None] for name, values in batch.items()})
+
+    return jax.vmap(of_one)(prediction, dict(batch))
 
 
 def soft_encode(truth: Float[Array, "*b 2"]) -> Float[Array, "*b 313"]:
@@ -89,6 +133,8 @@ def _squared_distance(points: Any, others: Any) -> Any:
     return ((points[..., None, :] - others) ** 2).sum(axis=-1)
 
 
-def _check(predicted: Array, truth: Array) -> None:
-    if predicted.shape != truth.shape:
-        raise ValueError(f"predicted is {predicted.shape}, truth is {truth.shape}")
+def _difference(prediction: Array, batch: Batch) -> Array:
+    truth = batch["ab"]
+    if prediction.shape != truth.shape:
+        raise ValueError(f"prediction is {prediction.shape}, truth is {truth.shape}")
+    return prediction - truth

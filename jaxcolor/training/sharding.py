@@ -16,14 +16,25 @@ def make_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
 
 
+def of(mesh: Mesh | None) -> Mesh:
+    """A mesh as training takes it: the first device alone where there is none.
+
+    The compiler places what is not said: `jax.make_mesh` alone gives axes that demand every
+    placement in writing.
+    """
+    if mesh is None:
+        return Mesh(np.array(jax.local_devices()[:1]), (AXIS,))
+    return Mesh(mesh.devices, mesh.axis_names)
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The same on every device: parameters, optimizer state, metrics."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split(mesh: Mesh) -> NamedSharding:
-    """Cut along the leading axis: batches."""
-    return NamedSharding(mesh, PartitionSpec(AXIS))
+    """Cut along the leading axis, over all axes of the mesh: batches."""
+    return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
 
 def global_batch(mesh: Mesh, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.struct
@@ -10,234 +11,221 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, UInt8
-from ml_collections import ConfigDict
 
 from jaxcolor import color
-from jaxcolor.models.backbones import resize
-from jaxcolor.models.colorizer import Config, join_trained, make_network, read_chroma
-from jaxcolor.training import losses
-from jaxcolor.training.sharding import AXIS
-
-LOSSES = {
-    "squared_error": "regression",
-    "huber": "regression",
-    "cross_entropy": "classification",
-}  # -> the head that it trains
+from jaxcolor.models.backbones import BACKBONES, resize
+from jaxcolor.models.colorizer import (
+    Config,
+    Params,
+    join_trained,
+    make_network,
+    read_chroma,
+    split_trained,
+)
+from jaxcolor.training import losses, sharding
+from jaxcolor.training.losses import Batch, Loss
 
 Metrics = dict[str, Array]
+_FIXED = "frozen"  # the field of a state that no step changes
 
 
 @flax.struct.dataclass
 class TrainState:
-    """All that a step changes; what a checkpoint holds.
+    """All that a step reads and changes beside the batch.
 
     Attributes:
       step: steps done.
       trainable: parameters that the optimizer moves, float32.
       ema: their exponential moving average: what is validated and shipped.
       opt_state: optax'.
+      frozen: the network's variables that are not trained; no step changes them.
     """
 
     step: Array
     trainable: Any
     ema: Any
     opt_state: Any
+    frozen: Any
+
+    def moving(self) -> dict[str, Any]:
+        """What steps change, by the names of the fields: what a checkpoint holds."""
+        return {name: value for name, value in vars(self).items() if name != _FIXED}
+
+    def params(self, network: Config) -> Params:
+        """The colorizer that has been trained: the moving average and all that was frozen."""
+        return Params(network, join_trained(self.ema, self.frozen))
 
 
-@flax.struct.dataclass
-class Fixed:
-    """What a step reads and never changes.
-
-    Attributes:
-      variables: the network's that are not trained: the backbone, or what is frozen of it.
-      bin_weights: (313,) of the loss `cross_entropy`; None for others.
-    """
-
-    variables: Any
-    bin_weights: Array | None = None
-
-
-def check(config: ConfigDict, network: Config) -> None:
-    """Raises a ValueError that names a field of the recipe that cannot be."""
-    if config.loss not in LOSSES:
-        raise ValueError(f"loss: {config.loss!r} is not known (known: {', '.join(LOSSES)})")
-    if (head := LOSSES[config.loss]) != network.head:
-        raise ValueError(f"loss: {config.loss} trains network.head={head}, not {network.head}")
-    if config.compute_dtype not in ("float32", "bfloat16"):
-        raise ValueError(f"compute_dtype: {config.compute_dtype!r} is neither float32 nor bfloat16")
-    if not 0 <= config.dropout < 1:
-        raise ValueError(f"dropout: {config.dropout} is not in [0, 1)")
-    if not 0 <= config.warmup_steps < config.steps:
-        raise ValueError(f"warmup_steps: {config.warmup_steps} is not in [0, steps={config.steps})")
-    if config.schedule not in ("cosine", "constant"):
-        raise ValueError(f"schedule: {config.schedule!r} is neither 'cosine' nor 'constant'")
-
-
-def make_schedule(config: ConfigDict) -> optax.Schedule:
-    """`learning_rate` behind a linear warm-up: "constant", or a "cosine" down to zero."""
-    if config.schedule == "cosine":
-        return optax.warmup_cosine_decay_schedule(
-            0.0, config.learning_rate, config.warmup_steps, config.steps
-        )
-    if config.warmup_steps == 0:  # optax's warm-up of no steps never leaves its start, zero
-        return optax.constant_schedule(config.learning_rate)
-    return optax.warmup_constant_schedule(0.0, config.learning_rate, config.warmup_steps)
-
-
-def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
-    """AdamW behind a clip of the global norm; biases do not decay, the backbone moves slower."""
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.adamw(
-            make_schedule(config),
-            weight_decay=config.weight_decay,
-            mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
-        ),
-        optax.masked(optax.scale(config.backbone_rate), _is_backbone),
-    )
-
-
-def _is_backbone(trainable: Any) -> Any:
-    return {
-        name: jax.tree.map(lambda _, name=name: name == "backbone", part)
-        for name, part in trainable.items()
-    }
-
-
-def init_state(trainable: Any, config: ConfigDict) -> TrainState:
-    """The state at step 0."""
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        trainable=trainable,
-        ema=jax.tree.map(jnp.copy, trainable),  # a copy: both are donated
-        opt_state=make_optimizer(config).init(trainable),
-    )
-
-
-def train_step(
-    state: TrainState,
-    fixed: Fixed,
-    batch: dict[str, Array],
+def init_state(
+    params: Params,
+    optimizer: optax.GradientTransformation,
     *,
-    network: Config,
-    config: ConfigDict,
-    mesh: Mesh,
-) -> tuple[TrainState, Metrics]:
-    """One step of the optimizer.
+    tuned_from: str = "",
+    mesh: Mesh | None = None,
+) -> TrainState:
+    """The state at step 0, on the devices that will train.
 
     Args:
-      state: before; may be donated.
-      fixed: what is not trained.
-      batch: {"rgb": uint8 (B, S, S, 3)} and, if the network is to see another grey than the
-        photo's own, {"grey": uint8 (B, S, S)}; cut over the mesh.
-      network: what the network is (static).
-      config: the recipe (static).
-      mesh: the devices (static).
+      params: a colorizer, from `jaxcolor.load` or `start.new_params`; its arrays are copied.
+      optimizer: any of optax.
+      tuned_from: the first part of the backbone that is trained too, with all that come after it;
+        "": the backbone is frozen.
+      mesh: the devices, the same that `make_train_step` is given.
+
+    Raises:
+      ValueError: the backbone has no such part.
+    """
+    tuned = tuned_parts(params.config, tuned_from)
+    # Copies: the state is donated at every step, and nothing may be donated twice.
+    trainable, frozen = jax.tree.map(jnp.copy, split_trained(params.variables, tuned))
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        trainable=trainable,
+        ema=jax.tree.map(jnp.copy, trainable),
+        opt_state=optimizer.init(trainable),
+        frozen=frozen,
+    )
+    return jax.device_put(state, sharding.replicated(sharding.of(mesh)))
+
+
+def tuned_parts(network: Config, tuned_from: str) -> tuple[str, ...]:
+    """The parts of the backbone from `tuned_from` on; none for "".
+
+    Raises:
+      ValueError: the backbone has no such part.
+    """
+    if not tuned_from:
+        return ()
+    backbone = BACKBONES[network.backbone]
+    parts = backbone.parts() if hasattr(backbone, "parts") else ()
+    if tuned_from not in parts:
+        raise ValueError(
+            f"tuned_from: {tuned_from!r} is no part of {network.backbone} "
+            f"({', '.join(parts) or 'it can only be frozen'})"
+        )
+    return tuple(parts[parts.index(tuned_from) :])
+
+
+def make_train_step(
+    network: Config,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    mesh: Mesh | None = None,
+    accumulate: int = 1,
+    ema: float = 0.0,
+    dropout: float = 0.0,
+    compute_dtype: str = "float32",
+    seed: int = 0,
+) -> Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, Metrics]]:
+    """Makes one step of the optimizer, compiled for one device or for many.
+
+    Args:
+      network: what the network is, `params.config`.
+      loss: (prediction, batch) -> a scalar, the mean over the batch. From the head "regression" the
+        prediction is ab / 110 of (B, size, size, 2), from "classification" the 313 logits of (B,
+        size / 2, size / 2, 313), float32. The batch is what the step was given, and in it
+        "lightness", L / 50 - 1 as the network saw it, and "ab", the true ab / 110 of (B, size,
+        size, 2). Over several devices or pieces it sees one part of the batch at a time; the loss
+        is the mean of theirs. `losses.LOSSES` has some.
+      optimizer: any of optax, the same that `init_state` was given.
+      mesh: the devices; batches are cut over all of its axes. None: the first device alone.
+      accumulate: pieces that a device's part of a batch is worked on in, in as much less memory.
+      ema: how much of the moving average a step keeps, in [0, 1); 0: it is the parameters.
+      dropout: share of the channels that a photo does without.
+      compute_dtype: what the network computes in, "float32" or "bfloat16"; parameters, loss and
+        optimizer stay in float32.
+      seed: of the dropout.
 
     Returns:
-      The state after, and {"loss", "gradient_norm", "learning_rate"}.
+      A jitted function of (state, batch). The state is donated: use the one that comes back. The
+      batch is {"rgb": uint8 (B, H, W, 3)} and, where the network is to see another grey than the
+      photo's own, {"grey": uint8 (B, H, W)}, and whatever else the loss reads, the first axis
+      being the photos'; B must divide by devices times pieces, or a ValueError says so. Back come
+      the state after the step and {"loss", "gradient_norm"}.
     """
-    # Dropout's: functions of (seed, step, place in the batch), whatever the mesh is.
-    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    batch = {**batch, "seed": jax.random.bits(key, (len(batch["rgb"]),), "uint32")}
-    loss, gradient = _gradient(state.trainable, fixed, batch, network, config, mesh)
-    updates, opt_state = make_optimizer(config).update(gradient, state.opt_state, state.trainable)
-    trainable = optax.apply_updates(state.trainable, updates)
-    # Early on the average follows faster, or it would remember the random start for long.
-    keep = jnp.minimum(config.ema, (1 + state.step) / (10 + state.step))
-    ema = optax.incremental_update(trainable, state.ema, 1 - keep)
-    metrics = {
-        "loss": loss,
-        "gradient_norm": optax.tree.norm(gradient),
-        "learning_rate": jnp.asarray(make_schedule(config)(state.step)),
-    }
-    return TrainState(state.step + 1, trainable, ema, opt_state), metrics
+    over = sharding.of(mesh)
+    gradient_of = _make_gradient(
+        make_network(network, compute_dtype, dropout), network, loss, over, accumulate
+    )
+
+    def train_step(state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Metrics]:
+        sharding.check_batch(over, len(batch["rgb"]), accumulate)
+        # Dropout's: functions of (seed, step, place in the batch), whatever the mesh is.
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        seeds = jax.random.bits(key, (len(batch["rgb"]),), "uint32")
+        value, gradient = gradient_of(state.trainable, state.frozen, (dict(batch), seeds))
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.trainable)
+        trainable = optax.apply_updates(state.trainable, updates)
+        # Early on the average follows faster, or it would remember the random start for long.
+        keep = jnp.minimum(ema, (1 + state.step) / (10 + state.step))
+        average = optax.incremental_update(trainable, state.ema, 1 - keep)
+        after = TrainState(state.step + 1, trainable, average, opt_state, state.frozen)
+        return after, {"loss": value, "gradient_norm": optax.tree.norm(gradient)}
+
+    whole, cut = sharding.replicated(over), sharding.split(over)
+    return jax.jit(train_step, donate_argnums=0, in_shardings=(whole, cut), out_shardings=whole)
 
 
-def _gradient(
-    trainable: Any,
-    fixed: Fixed,
-    batch: dict[str, Array],
-    network: Config,
-    config: ConfigDict,
-    mesh: Mesh,
-) -> tuple[Array, Any]:
-    """The mean loss over the batch and its gradient.
+def _make_gradient(
+    module: Any, network: Config, loss: Loss, mesh: Mesh, accumulate: int
+) -> Callable[..., tuple[Array, Any]]:
+    """(Trainable, frozen, batch with seeds) -> the mean loss over the batch and its gradient.
 
     Each device goes through its own part of the batch in `accumulate` pieces; then they meet once.
     """
+    axes = mesh.axis_names
 
-    def of_piece(trainable: Any, piece: dict[str, Array], fixed: Fixed) -> Array:
-        lightness, truth = to_network(piece, network.size)
-        module = make_network(network, config.compute_dtype, config.dropout)
-        output = _apply(module, trainable, fixed, lightness, piece["seed"])
-        return loss_of(output, truth, fixed, network, config).mean()
+    def of_piece(trainable: Any, frozen: Any, piece: tuple[dict[str, Array], Array]) -> Array:
+        batch, seeds = piece
+        prediction, seen = _predict(module, network, trainable, frozen, batch, seeds)
+        return _scalar(loss(prediction, seen))
 
-    def of_device(trainable: Any, fixed: Fixed, part: dict[str, Array]) -> Any:
+    def of_device(trainable: Any, frozen: Any, part: Any) -> Any:
         # Each device owns its copy until the end: the sum over devices is one, and is ours.
-        trainable = jax.lax.pcast(trainable, AXIS, to="varying")
+        trainable = jax.lax.pcast(trainable, axes, to="varying")
         of_one = jax.value_and_grad(of_piece)
-        if config.accumulate == 1:  # no loop: XLA is slow inside of one on a CPU
-            return jax.lax.pmean(of_one(trainable, part, fixed), AXIS)
+        if accumulate == 1:  # no loop: XLA is slow inside of one on a CPU
+            return jax.lax.pmean(of_one(trainable, frozen, part), axes)
 
-        def add(sums: Any, piece: dict[str, Array]) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, sums, of_one(trainable, piece, fixed)), None
+        def add(sums: Any, piece: Any) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, sums, of_one(trainable, frozen, piece)), None
 
-        pieces = jax.tree.map(lambda x: x.reshape(config.accumulate, -1, *x.shape[1:]), part)
-        zero = jax.lax.pcast(jnp.zeros(()), AXIS, to="varying")
+        pieces = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), part)
+        zero = jax.lax.pcast(jnp.zeros(()), axes, to="varying")
         sums, _ = jax.lax.scan(add, (zero, jax.tree.map(jnp.zeros_like, trainable)), pieces)
-        return jax.lax.pmean(jax.tree.map(lambda x: x / config.accumulate, sums), AXIS)
+        return jax.lax.pmean(jax.tree.map(lambda x: x / accumulate, sums), axes)
 
-    whole, cut = PartitionSpec(), PartitionSpec(AXIS)
-    specs = (whole, whole, cut)
-    loss, gradient = jax.shard_map(of_device, mesh=mesh, in_specs=specs, out_specs=whole)(
-        trainable, fixed, batch
-    )
-    return loss, gradient
-
-
-def loss_of(
-    output: Float[Array, "b h w c"],
-    truth: Float[Array, "b s s 2"],
-    fixed: Fixed,
-    network: Config,
-    config: ConfigDict,
-) -> Float[Array, " b"]:
-    """The recipe's loss of each picture, from the network's last layer."""
-    if config.loss == "cross_entropy":
-        assert fixed.bin_weights is not None
-        return losses.cross_entropy(output, resize(truth, output.shape[1]), fixed.bin_weights)
-    predicted = read_chroma(network, output)
-    if config.loss == "huber":
-        return losses.huber(predicted, truth, config.huber_delta)
-    return losses.squared_error(predicted, truth)
+    whole, cut = PartitionSpec(), PartitionSpec(axes)
+    return jax.shard_map(of_device, mesh=mesh, in_specs=(whole, whole, cut), out_specs=whole)
 
 
 def validation_step(
     trainable: Any,
-    fixed: Fixed,
-    batch: dict[str, Array],
+    frozen: Any,
+    batch: Batch,
     *,
     network: Config,
-    config: ConfigDict,
+    loss: Loss,
+    compute_dtype: str = "float32",
 ) -> Metrics:
     """Sums over the batch's real pictures, of what `summarize` turns into figures.
 
     Args:
       trainable: parameters to validate.
-      fixed: the rest.
-      batch: {"rgb": uint8 (B, S, S, 3), "mask": (B,), 1 for a real picture}.
+      frozen: the rest.
+      batch: {"rgb": uint8 (B, H, W, 3), "mask": (B,), 1 for a real picture}.
       network: what the network is (static).
-      config: the recipe (static).
+      loss: as `make_train_step` takes it (static).
+      compute_dtype: likewise (static).
     """
-    lightness, truth = to_network(batch, network.size)
-    module = make_network(network, config.compute_dtype)
-    output = _apply(module, trainable, fixed, lightness)
-    predicted = read_chroma(network, output)
+    module = make_network(network, compute_dtype)
+    prediction, seen = _predict(module, network, trainable, frozen, batch)
+    predicted, truth = _chroma(network, prediction), seen["ab"]
     per_picture = {
-        "loss": loss_of(output, truth, fixed, network, config),
-        "squared_error": losses.squared_error(predicted, truth),
-        "grey_squared_error": losses.squared_error(jnp.zeros_like(truth), truth),
+        "loss": losses.of_each_picture(loss, prediction, seen),
+        "squared_error": losses.of_each_picture(losses.squared_error, predicted, seen),
+        "grey_squared_error": jnp.mean(jnp.square(truth), axis=(1, 2, 3)),
         "chroma": _mean_chroma(predicted),
         "true_chroma": _mean_chroma(truth),
         "count": jnp.ones_like(batch["mask"]),
@@ -246,7 +234,7 @@ def validation_step(
 
 
 def summarize(sums: dict[str, float]) -> dict[str, float]:
-    """Sums of `validation_step` over all batches -> means a picture.
+    """Sums of `validation_step` over all batches -> means over the pictures.
 
     Returns:
       "loss", "squared_error" and "grey_squared_error" (of ab / 110: the network's and the grey
@@ -256,13 +244,13 @@ def summarize(sums: dict[str, float]) -> dict[str, float]:
 
 
 def paint(
-    trainable: Any, fixed: Fixed, batch: dict[str, Array], *, network: Config
+    trainable: Any, frozen: Any, batch: Batch, *, network: Config
 ) -> Float[Array, "b s 3*s 3"]:
     """Grey, prediction and truth side by side at the network's size: sRGB in [0, 1]."""
-    lightness, truth = to_network(batch, network.size)
-    output = _apply(make_network(network), trainable, fixed, lightness)
-    predicted = read_chroma(network, output)
-    small = color.network_to_lightness(resize(lightness, network.size))
+    module = make_network(network)
+    prediction, seen = _predict(module, network, trainable, frozen, batch)
+    predicted, truth = _chroma(network, prediction), seen["ab"]
+    small = color.network_to_lightness(resize(seen["lightness"], network.size))
     pictures = [
         color.lab_to_rgb(jnp.concatenate([small, color.network_to_ab(ab)], axis=-1))
         for ab in (jnp.zeros_like(truth), predicted, truth)
@@ -271,7 +259,7 @@ def paint(
 
 
 def to_network(
-    batch: dict[str, UInt8[Array, "b h w *c"]], size: int
+    batch: Mapping[str, UInt8[Array, "b h w *c"]], size: int
 ) -> tuple[Float[Array, "b h w 1"], Float[Array, "b s s 2"]]:
     """uint8 RGB -> the network's input L / 50 - 1, and the truth ab / 110 at the network's size."""
     lab = color.rgb_to_lab(batch["rgb"].astype(jnp.float32) / 255)
@@ -282,14 +270,31 @@ def to_network(
     return color.lightness_to_network(lightness), truth
 
 
-def _apply(
-    module: Any, trainable: Any, fixed: Fixed, lightness: Array, seeds: Array | None = None
-) -> Array:
-    """The network's last layer as float32, computed in the module's own type."""
-    variables = join_trained(trainable, fixed.variables)
+def _predict(
+    module: Any,
+    network: Config,
+    trainable: Any,
+    frozen: Any,
+    batch: Batch,
+    seeds: Array | None = None,
+) -> tuple[Array, Batch]:
+    """What a loss is given: the head's answer, computed in the module's own type, and the batch."""
+    lightness, truth = to_network(batch, network.size)
+    variables = join_trained(trainable, frozen)
     variables = jax.tree.map(lambda leaf: leaf.astype(module.dtype), variables)
-    output = module.apply(variables, lightness, seeds)
-    return jnp.asarray(output, jnp.float32)
+    output = jnp.asarray(module.apply(variables, lightness, seeds), jnp.float32)
+    prediction = read_chroma(network, output) if network.head == "regression" else output
+    return prediction, {**batch, "lightness": lightness, "ab": truth}
+
+
+def _chroma(network: Config, prediction: Array) -> Float[Array, "b s s 2"]:
+    return prediction if network.head == "regression" else read_chroma(network, prediction)
+
+
+def _scalar(value: Array) -> Array:
+    if jnp.shape(value) != ():
+        raise ValueError(f"loss: gives an array of {jnp.shape(value)}, not one number: take a mean")
+    return value
 
 
 def _mean_chroma(ab: Array) -> Array:

@@ -14,12 +14,10 @@ from typing import Any
 import jax
 import numpy as np
 import tiny_network
-from ml_collections import FrozenConfigDict
 from training_runs import load_recipe
 
-from jaxcolor.models import Config
-from jaxcolor.models.colorizer import split_trained
-from jaxcolor.training import sharding, start, step
+from jaxcolor.models import Config, Params
+from jaxcolor.training import init_state, losses, make_train_step, sharding, start
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
 OTHERS = "all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast"
@@ -28,21 +26,14 @@ OTHERS = "all-gather|all-to-all|collective-permute|reduce-scatter|collective-bro
 class Step:
     """A step of training, compiled for a mesh."""
 
-    def __init__(self, mesh: jax.sharding.Mesh, split: Any, network: Config, recipe: Any) -> None:
-        trainable, kept = split
-        everywhere = sharding.replicated(mesh)
-        state = step.init_state(trainable, recipe)
-        fixed, state = jax.device_put((step.Fixed(kept), state), everywhere)
-        self._arguments = (state, fixed, sharding.global_batch(mesh, {"rgb": PHOTOS}))
-        jitted = jax.jit(
-            step.train_step,
-            static_argnames=("network", "config", "mesh"),
-            donate_argnums=0,
-            out_shardings=everywhere,
-        )
-        static = {"network": network, "config": FrozenConfigDict(recipe), "mesh": mesh}
-        self._program = jitted.lower(*self._arguments, **static).compile()
-        self._trainable = sum(leaf.nbytes for leaf in jax.tree.leaves(trainable))
+    def __init__(self, mesh: jax.sharding.Mesh, params: Params, recipe: Any) -> None:
+        optimizer = start.make_optimizer(recipe)
+        state = init_state(params, optimizer, tuned_from=recipe.tuned_from, mesh=mesh)
+        self._trainable = sum(leaf.nbytes for leaf in jax.tree.leaves(state.trainable))
+        self._arguments = (state, sharding.global_batch(mesh, {"rgb": PHOTOS}))
+        options = start.fields(recipe, make_train_step)
+        step = make_train_step(params.config, losses.squared_error, optimizer, mesh=mesh, **options)
+        self._program = step.lower(*self._arguments).compile()
 
     def messages(self) -> dict[str, Any]:
         text = self._program.as_text()
@@ -70,18 +61,16 @@ def main() -> None:
     told = {}
 
     recipe = load_recipe("smoke")
-    network = Config(network="pyramid", size=32)
-    split = jax.device_get(start.first_variables(recipe, network))  # steps donate their arrays
-    spread = Step(eight, split, network, recipe)
+    params = start.first_params(recipe, Config(network="pyramid", size=32))
+    spread = Step(eight, params, recipe)
     told["pyramid"] = spread.messages() | {
         "eight devices": spread.figures(),
-        "one device": Step(one, split, network, recipe).figures(),
+        "one device": Step(one, params, recipe).figures(),
     }
 
-    recipe.accumulate = 2
-    network, variables = tiny_network.make(32)
-    split = split_trained(variables, ("head",))
-    told["tiny, in two pieces"] = Step(eight, split, network, recipe).messages()
+    recipe.update({"accumulate": 2, "tuned_from": "head"})
+    params = Params(*tiny_network.make(32))
+    told["tiny, in two pieces"] = Step(eight, params, recipe).messages()
     print(json.dumps(told))
 
 

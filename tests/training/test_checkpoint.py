@@ -46,7 +46,6 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     with Checkpoints(tmp_path / "none" / "yet", keep=1) as checkpoints:
         assert checkpoints.restore_latest(state_of(0)) is None
         assert checkpoints.latest_step() is None
-        assert checkpoints.best_step() is None
         checkpoints.wait()
     assert restored_from(tmp_path) is None
 
@@ -57,15 +56,16 @@ def test_keep_is_checked(tmp_path: Path) -> None:
 
 
 def test_a_step_that_exists_is_left_alone(folder: Path) -> None:
-    with Checkpoints(folder, keep=3) as checkpoints:
+    with Checkpoints(folder, keep=1) as checkpoints:
         checkpoints.save(5, state_of(50), {"loss": 0.0})
         checkpoints.save(6, state_of(6))
         checkpoints.save(6, state_of(60), {"loss": 0.0})  # still being written
         checkpoints.wait()
-        assert checkpoints.best_step() == 5
         assert checkpoints.latest_step() == 6
-    assert bits(restored_from(folder)) == bits(state_of(6))
-    shutil.rmtree(folder / "6")
+        assert bits(checkpoints.restore_latest(zeros(state_of(0)))) == bits(state_of(6))
+        checkpoints.save(7, state_of(7))
+    assert steps_in(folder) == ["5", "7"]  # 5 is the best: 6 has no figure
+    shutil.rmtree(folder / "7")
     assert bits(restored_from(folder)) == bits(state_of(5))
 
 
@@ -90,7 +90,6 @@ def test_the_latest_and_the_best_stay(keep: int, losses: list[float | None], res
                 ((loss, step) for step, loss in every if loss is not None and loss < 1),
                 default=(0, None),
             )[1]
-            assert checkpoints.best_step() == (best and 10 * best)
             assert checkpoints.latest_step() == (10 * len(losses) or None)
         kept = {step for step, _ in every[-keep:]} | ({best} if best else set())
         assert steps_in(folder) == sorted(str(10 * step) for step in kept)
@@ -224,12 +223,22 @@ def test_a_damaged_checkpoint_is_passed_over(
         assert reason in record.getMessage()
         assert "\n" not in record.getMessage()
         assert checkpoints.latest_step() == 4
-        assert checkpoints.best_step() == 4
         checkpoints.save(5, state_of(55), {"loss": 0.01})
         checkpoints.wait()
-        assert checkpoints.best_step() == 5
     assert steps_in(folder) == ["4", "5", "5.damaged"]
     assert bits(restored_from(folder)) == bits(state_of(55))
+
+
+def test_a_damaged_one_is_no_longer_the_best(folder: Path) -> None:
+    truncate(folder / "5")
+    with Checkpoints(folder, keep=1) as checkpoints:
+        checkpoints.restore_latest(zeros(state_of(0)))
+        checkpoints.save(6, state_of(6))
+        checkpoints.wait()
+        assert steps_in(folder) == ["4", "5.damaged", "6"]
+        checkpoints.save(5, state_of(55), {"loss": 0.01})
+        checkpoints.save(7, state_of(7))
+    assert steps_in(folder) == ["5", "5.damaged", "7"]
 
 
 def test_damaged_in_the_same_step_again(folder: Path) -> None:

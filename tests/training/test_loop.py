@@ -22,8 +22,8 @@ import tiny_network
 from training_runs import TESTS, Process, command, environment, load_recipe, losses_of, run
 
 from jaxcolor import weights
-from jaxcolor.models.colorizer import Params, split_trained
-from jaxcolor.training import distributed, loop, sharding, step
+from jaxcolor.models import Params
+from jaxcolor.training import distributed, init_state, loop, sharding, start
 from jaxcolor.training.checkpoint import Checkpoints
 
 STEPS = 40  # of the tiny recipe
@@ -68,12 +68,13 @@ def test_nothing_is_compiled_after_the_first_step(straight: tuple[Path, str]) ->
 def state_of_step(workdir: Path, number: int, scratch: Path) -> Any:
     """The state in a checkpoint, as NumPy arrays."""
     recipe = load_recipe("tiny")
-    _, variables = tiny_network.make(32)
-    trainable, _ = split_trained(variables, (recipe.tuned_from,))
+    optimizer = start.make_optimizer(recipe)
+    params = Params(*tiny_network.make(32))
+    state = init_state(params, optimizer, tuned_from=recipe.tuned_from)
     folder = scratch / "checkpoints" / str(number)
     shutil.copytree(workdir / "checkpoints" / str(number), folder)
     with Checkpoints(folder.parent, keep=9) as checkpoints:
-        return jax.device_get(checkpoints.restore_latest(step.init_state(trainable, recipe)))
+        return jax.device_get(checkpoints.restore_latest(state.moving()))
 
 
 def stopped(arguments: list[str], signum: signal.Signals, line: str) -> tuple[int, str]:
@@ -116,7 +117,7 @@ def test_stopped_killed_and_started_again(
     assert saved + 3 <= starts[2] < STEPS
     expected = state_of_step(straight[0], STEPS, tmp_path / "one")
     got = state_of_step(workdir, STEPS, tmp_path / "other")
-    assert int(got.step) == STEPS
+    assert int(got["step"]) == STEPS
     jax.tree.map(np.testing.assert_array_equal, got, expected)
 
 

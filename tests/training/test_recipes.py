@@ -18,7 +18,7 @@ from training_runs import command, load_recipe, losses_of, run
 from jaxcolor import weights
 from jaxcolor.models import Config
 from jaxcolor.porting.inception_resnet_v2 import declared_variables
-from jaxcolor.training import loop, step
+from jaxcolor.training import loop, start
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_the_seeds_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Pat
 def test_every_recipe_can_be(name: str) -> None:
     config = load_recipe(name)
     network = Config.from_json(config.network.to_dict())
-    step.check(config, network)
+    start.check(config, network)
     assert set(config) == set(load_recipe("base"))
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.special
 import skimage.color
 import tiny_network
-from ml_collections import ConfigDict, FrozenConfigDict
+from flax import traverse_util
+from ml_collections import ConfigDict
 
 from jaxcolor import color, weights
-from jaxcolor.models import Config, forward
-from jaxcolor.models.colorizer import join_trained, split_trained
+from jaxcolor.models import Config, Params, forward
+from jaxcolor.models.colorizer import split_trained
 from jaxcolor.models.heads import BINS
-from jaxcolor.training import losses, sharding, start, step
+from jaxcolor.training import init_state, losses, make_train_step, start, step
 
 
 def recipe(**changes: object) -> ConfigDict:
@@ -54,20 +57,15 @@ def batch_of(count: int, size: int = 32) -> dict[str, jax.Array]:
     return {"rgb": jnp.asarray(coarse.repeat(8, axis=1).repeat(8, axis=2))}
 
 
-def advance(config: ConfigDict, tuned: tuple[str, ...] = ()) -> tuple[Any, Any, Any, Any]:
+def advance(config: ConfigDict, tuned_from: str = "") -> tuple[Any, Any, Any, Any]:
     """(What was trained before, what was not, the state after a step, its metrics)."""
-    network, variables = tiny_network.make(32)
-    trainable, kept = split_trained(variables, tuned)
-    state = step.init_state(trainable, config)
-    one = jax.jit(step.train_step, static_argnames=("network", "config", "mesh"))
-    state, metrics = one(
-        state,
-        step.Fixed(kept),
-        batch_of(8),
-        network=network,
-        config=FrozenConfigDict(config),
-        mesh=sharding.make_mesh(),
-    )
+    params = Params(*tiny_network.make(32))
+    trainable, kept = split_trained(params.variables, (tuned_from,) if tuned_from else ())
+    optimizer = start.make_optimizer(config)
+    loss = start.make_loss(config, params.config, lambda: [])
+    options = start.fields(config, make_train_step)
+    one = make_train_step(params.config, loss, optimizer, **options)
+    state, metrics = one(init_state(params, optimizer, tuned_from=tuned_from), batch_of(8))
     return trainable, kept, state, metrics
 
 
@@ -91,7 +89,7 @@ def test_the_network_sees_the_aged_grey_and_learns_the_true_colours() -> None:
 
 def test_a_step_moves_what_is_trained_and_the_backbone_slower() -> None:
     config = recipe(schedule="constant", warmup_steps=0, weight_decay=0.0)
-    before, kept, state, metrics = advance(config, ("head",))
+    before, kept, state, metrics = advance(config, "head")
     assert set(before["backbone"]) == {"head"}
     assert set(kept["params"]["backbone"]) == {"stem", "bn"}
     assert int(state.step) == 1
@@ -129,9 +127,8 @@ def test_validation_counts_every_picture_once() -> None:
     network, variables = tiny_network.make(64)
     trainable, kept = split_trained(variables)
     batch = {**batch_of(4, 64), "mask": jnp.array([1.0, 1.0, 0.0, 1.0])}
-    run = jax.jit(step.validation_step, static_argnames=("network", "config"))
-    config = FrozenConfigDict(recipe())
-    sums = run(trainable, step.Fixed(kept), batch, network=network, config=config)
+    run = jax.jit(step.validation_step, static_argnames=("network", "loss"))
+    sums = run(trainable, kept, batch, network=network, loss=losses.squared_error)
     figures = step.summarize(jax.device_get(sums))
     lightness, truth = step.to_network(batch, 64)
     predicted = np.asarray(jax.jit(forward, static_argnums=0)(network, variables, lightness))
@@ -149,9 +146,7 @@ def test_painted_pictures_are_grey_prediction_and_truth() -> None:
     network, variables = tiny_network.make(32)
     trainable, kept = split_trained(variables)
     batch = batch_of(2)
-    rows = jax.jit(step.paint, static_argnames="network")(
-        trainable, step.Fixed(kept), batch, network=network
-    )
+    rows = jax.jit(step.paint, static_argnames="network")(trainable, kept, batch, network=network)
     assert rows.shape == (2, 32, 96, 3)
     grey, predicted, truth = np.split(np.asarray(rows), 3, axis=2)
     np.testing.assert_allclose(truth, np.asarray(batch["rgb"]) / 255, atol=2e-3)
@@ -164,16 +159,16 @@ def test_painted_pictures_are_grey_prediction_and_truth() -> None:
 
 def test_schedules() -> None:
     config = recipe()
-    rates = [float(step.make_schedule(config)(n)) for n in range(11)]
+    rates = [float(start.make_schedule(config)(n)) for n in range(11)]
     assert rates[0] == 0
     assert rates[2] == pytest.approx(1e-3)
     assert rates[10] == pytest.approx(0, abs=1e-9)
     assert rates[2:] == sorted(rates[2:], reverse=True)
     config.schedule = "constant"
-    assert float(step.make_schedule(config)(1)) == pytest.approx(5e-4)
-    assert float(step.make_schedule(config)(9)) == pytest.approx(1e-3)
+    assert float(start.make_schedule(config)(1)) == pytest.approx(5e-4)
+    assert float(start.make_schedule(config)(9)) == pytest.approx(1e-3)
     config.warmup_steps = 0
-    assert float(step.make_schedule(config)(0)) == pytest.approx(1e-3)
+    assert float(start.make_schedule(config)(0)) == pytest.approx(1e-3)
 
 
 # -- What a run starts from ------------------------------------------------------------------------
@@ -181,20 +176,43 @@ def test_schedules() -> None:
 
 def test_a_run_starts_from_the_backbone_or_from_a_colorizer() -> None:
     config = recipe(tuned_from="block7a")
-    trainable, kept = start.first_variables(config, Config(network="pyramid", size=32))
-    assert set(trainable["backbone"]) == {"block7a", "head"}
-    assert "block6a" in kept["params"]["backbone"]
+    params = start.first_params(config, Config(network="pyramid", size=32))
+    state = init_state(params, optax.sgd(1.0), tuned_from=config.tuned_from)
+    assert set(state.trainable["backbone"]) == {"block7a", "head"}
+    assert "block6a" in state.frozen["params"]["backbone"]
     shipped = weights.load_backbone("efficientnet_lite0")
     jax.tree.map(
-        np.testing.assert_array_equal, kept["batch_stats"]["backbone"], shipped["batch_stats"]
+        np.testing.assert_array_equal,
+        state.frozen["batch_stats"]["backbone"],
+        shipped["batch_stats"],
     )
     np.testing.assert_array_equal(
-        kept["params"]["backbone"]["stem"]["conv"]["kernel"],
+        state.frozen["params"]["backbone"]["stem"]["conv"]["kernel"],
         shipped["params"]["stem"]["conv"]["kernel"],
     )
     lite = weights.load("lite")
-    trainable, kept = start.first_variables(recipe(start_from="lite"), lite.config)
-    jax.tree.map(np.testing.assert_array_equal, join_trained(trainable, kept), lite.variables)
+    params = start.first_params(recipe(start_from="lite"), lite.config)
+    jax.tree.map(np.testing.assert_array_equal, params.variables, lite.variables)
+    params = init_state(params, optax.sgd(1.0)).params(lite.config)
+    jax.tree.map(np.testing.assert_array_equal, params.variables, lite.variables)
+
+
+def test_a_backbone_may_be_random() -> None:
+    """All of it is another with another seed, and nothing of it is from a file."""
+    network = Config(network="pyramid", size=32)
+    one, other = (start.first_params(recipe(backbone_weights="", seed=n), network) for n in (0, 1))
+    pretrained = start.first_params(recipe(), network)
+    for path, kernel in traverse_util.flatten_dict(one.variables["params"]["backbone"]).items():
+        values = [kernel] + [
+            traverse_util.flatten_dict(params.variables["params"]["backbone"])[path]
+            for params in (other, pretrained)
+        ]
+        assert {value.shape for value in values} == {kernel.shape}
+        if path[-1] == "kernel":
+            assert np.ptp(kernel) > 0
+            assert all((kernel != value).mean() > 0.9 for value in values[1:])
+    with pytest.raises(ValueError, match="export_backbone: must be True when the backbone is rand"):
+        start.check(recipe(backbone_weights="", export_backbone=False), network)
 
 
 # -- Losses ----------------------------------------------------------------------------------------
@@ -202,18 +220,31 @@ def test_a_run_starts_from_the_backbone_or_from_a_colorizer() -> None:
 
 def test_losses_refuse_to_broadcast() -> None:
     ab = jnp.ones((3, 4, 4, 2))
-    np.testing.assert_allclose(losses.squared_error(ab, 3 * ab), [4, 4, 4])
+    batch = {"ab": ab * jnp.array([2.0, 3.0, 4.0])[:, None, None, None]}
+    each = losses.of_each_picture(losses.squared_error, ab, batch)
+    np.testing.assert_allclose(each, [1, 4, 9])
+    assert losses.squared_error(ab, batch) == pytest.approx(14 / 3)
     with pytest.raises(ValueError, match="truth is"):
-        losses.squared_error(ab, ab[:1])
+        losses.squared_error(ab, {"ab": ab[:1]})
     with pytest.raises(ValueError, match="truth is"):
-        losses.huber(ab, ab[:1], 0.1)
+        losses.huber(ab, {"ab": ab[:1]}, huber_delta=0.1)
+
+
+def test_every_loss_knows_its_head() -> None:
+    assert {name: loss.head for name, loss in losses.LOSSES.items()} == {
+        "squared_error": "regression",
+        "huber": "regression",
+        "cross_entropy": "classification",
+    }
 
 
 def test_huber_is_that_of_scipy() -> None:
     rng = np.random.default_rng(1)
     predicted, truth = rng.normal(0, 0.3, (2, 3, 4, 4, 2)).astype(np.float32)
     for delta in (0.01, 0.1, 1.0):
-        got = losses.huber(jnp.asarray(predicted), jnp.asarray(truth), delta)
+        huber = functools.partial(losses.huber, huber_delta=delta)
+        batch = {"ab": jnp.asarray(truth)}
+        got = losses.of_each_picture(huber, jnp.asarray(predicted), batch)
         expected = scipy.special.huber(delta, predicted - truth).mean(axis=(1, 2, 3))
         np.testing.assert_allclose(got, expected, rtol=1e-5)
 
@@ -237,11 +268,11 @@ def test_cross_entropy_is_the_papers() -> None:
         shares = plain_soft_encode(ab[place])
         surprise = np.log(np.exp(logits[place]).sum()) - logits[place]
         expected[place] = bin_weights[shares.argmax()] * (shares * surprise).sum()
-    got = losses.cross_entropy(
-        jnp.asarray(logits, jnp.float32),
-        color.ab_to_network(jnp.asarray(ab, jnp.float32)),
-        jnp.asarray(bin_weights, jnp.float32),
+    loss = functools.partial(
+        losses.cross_entropy, bin_weights=jnp.asarray(bin_weights, jnp.float32)
     )
+    batch = {"ab": color.ab_to_network(jnp.asarray(ab, jnp.float32))}
+    got = losses.of_each_picture(loss, jnp.asarray(logits, jnp.float32), batch)
     np.testing.assert_allclose(got, expected.mean(axis=(1, 2)), rtol=1e-4)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -22,9 +22,7 @@ def recipe_file(name: str) -> Path:
 
 
 def load_recipe(name: str) -> ConfigDict:
-    namespace: dict[str, Any] = {}
-    exec(recipe_file(name).read_text(), namespace)  # a file of this repository
-    config: ConfigDict = namespace["get_config"]()
+    config: ConfigDict = runpy.run_path(str(recipe_file(name)))["get_config"]()
     return config
 
 
@@ -39,7 +37,7 @@ def environment(devices: int = 1, **variables: str) -> dict[str, str]:
     """That of a process with so many devices, which finds what the tiny recipe imports."""
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent), *_paths()]),
+        "PYTHONPATH": os.pathsep.join(map(str, [TESTS, TESTS.parent, ROOT, *_paths()])),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         **variables,
     }

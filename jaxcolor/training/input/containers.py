@@ -18,6 +18,11 @@ _MOST_ENTRIES = 64  # of a directory that are looked at
 _EVERY_BYTE = [bytes([value]) for value in range(256)]
 
 
+def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether a file begins as a JPEG does (bool)."""
+    return tf.strings.substr(encoded, 0, 2) == b"\xff\xd8"
+
+
 def jpeg_orientation(encoded: tf.Tensor) -> tf.Tensor:
     """The orientation in a JPEG's EXIF, 1 to 8; 1, upright, where there is none (int32).
 
@@ -25,9 +30,8 @@ def jpeg_orientation(encoded: tf.Tensor) -> tf.Tensor:
     """
     head = tf.strings.substr(encoded, 0, _EXIF_HEAD)
     parts = tf.strings.split(head, _EXIF_MARK, maxsplit=1)
-    is_jpeg = tf.strings.substr(head, 0, 2) == b"\xff\xd8"
     return tf.cond(
-        is_jpeg & (tf.shape(parts)[0] == 2), lambda: _tiff_orientation(parts[1]), lambda: 1
+        is_jpeg(head) & (tf.shape(parts)[0] == 2), lambda: _tiff_orientation(parts[1]), lambda: 1
     )
 
 

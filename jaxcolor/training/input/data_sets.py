@@ -13,6 +13,7 @@ import numpy as np
 from jaxcolor.training.host_tensorflow import tf
 from jaxcolor.training.input.photos import Photos
 
+_METADATA = "dataset_info.json"
 _FORMAT = "tfrecord"  # of the data sets that are read
 _SHARDS_AT_ONCE = 16  # while their records are looked for: the time goes into waiting for the disk
 
@@ -28,7 +29,8 @@ class TfdsPhotos(Photos):
         super().__init__()
         data_set, split = _name_and_split(place)
         self._prefix = f"{data_set}:{split}"
-        builder = _prepared(source, data_set)
+        folder = _folder(source, data_set)
+        builder = _from_folder(source, folder) if folder else _prepared(source, data_set)
         shards = _shards(source, data_set, split, builder)
         self._feature = _image_feature(source, builder)
         try:
@@ -69,6 +71,38 @@ def _name_and_split(place: str) -> tuple[str, str]:
     return parts[1], parts[2] or "train"
 
 
+def _folder(source: str, data_set: str) -> Path | None:
+    """The folder that holds a data set's metadata, where it is given by its path.
+
+    Raises:
+      ValueError: there is such a folder, or a path from the root, and no data set in it.
+    """
+    path = Path(data_set).expanduser()
+    if "/" not in data_set or not (path.is_absolute() or path.is_dir()):
+        return None  # NAME, or NAME/CONFIG
+    metadata = [path / _METADATA, *sorted(path.glob(f"*.*.*/{_METADATA}"))]
+    there = [file.parent for file in metadata if file.is_file()]
+    if not there:
+        raise ValueError(
+            f"source {source!r}: no data set in {path}; make one of your photos: "
+            f"python scripts/prepare.py PHOTOS --out {path}"
+        )
+    return there[-1]
+
+
+def _from_folder(source: str, folder: Path) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder_from_directory(folder)
+    except Exception as error:  # as in `_prepared`
+        raise ValueError(f"source {source!r}: {_cannot_be_opened(error)}") from None
+
+
+def _cannot_be_opened(error: Exception) -> str:
+    return f"the data set cannot be opened: {str(error).strip().partition(chr(10))[0]}"
+
+
 def _prepared(source: str, data_set: str) -> Any:
     """The builder of a data set, from its files alone: TFDS' own look-up may go to the network."""
     import tensorflow_datasets as tfds
@@ -79,8 +113,7 @@ def _prepared(source: str, data_set: str) -> Any:
     except tfds.core.DatasetNotFoundError:
         pass
     except Exception as error:  # whatever TFDS stumbles over in files that are damaged or old
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"source {source!r}: the data set cannot be opened: {reason}") from None
+        raise ValueError(f"source {source!r}: {_cannot_be_opened(error)}") from None
     name = re.split("[/:]", data_set)[0]
     if name in tfds.list_builders(with_community_datasets=False):
         raise ValueError(

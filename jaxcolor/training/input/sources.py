@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from jaxcolor.training.host_tensorflow import tf
@@ -24,7 +25,8 @@ def open_photos(source: str) -> Photos:
       source: `folder:PATH`, nested or flat; `made:COUNT`, pictures that are made up; or
         `tfds:NAME[:split]` with a data set that is prepared on this machine, where NAME may have a
         config and a version (`NAME/CONFIG:1.0.0`) and the split, else "train", be any of TFDS'
-        (`train[:90%]`, `train+test`). Nothing is downloaded.
+        (`train[:90%]`, `train+test`); or `tfds:PATH[:split]` with the folder of one, a `/` in the
+        path, as `scripts/prepare.py` makes them. Nothing is downloaded.
 
     Raises:
       ValueError: the source is of no known kind, is not there, or holds no photo; one line says
@@ -50,9 +52,14 @@ class FolderPhotos(Photos):
         super().__init__()
         if not root.is_dir():
             raise ValueError(f"source {source!r}: there is no folder {root}")
-        self._paths = sorted(os.fsencode(path) for path in _photo_files(root))
+        self._paths, others = find_photos(root, SUFFIXES)
+        if others:
+            _LOG.info("%s: %s; scripts/prepare.py reads more kinds", root, others)
         if not self._paths:
-            raise ValueError(f"source {source!r}: no photo in it ({', '.join(SUFFIXES)})")
+            raise ValueError(
+                f"source {source!r}: no photo in it ({', '.join(SUFFIXES)}); "
+                "scripts/prepare.py reads more kinds"
+            )
         self._tensor = tf.constant(self._paths)
 
     def __len__(self) -> int:
@@ -67,8 +74,29 @@ class FolderPhotos(Photos):
         return tf.io.read_file(tf.gather(self._tensor, index))
 
 
-def _photo_files(root: Path) -> Iterator[str]:
-    """Paths that end like a photo's; what is no file is named in the log instead."""
+def find_photos(root: Path, suffixes: Collection[str]) -> tuple[list[bytes], str]:
+    """The files in a folder and below it whose names end like a photo's, sorted by path.
+
+    What ends so and is no file is named in the log.
+
+    Args:
+      root: the folder.
+      suffixes: in small letters, with their dots.
+
+    Returns:
+      The paths, and how many files of which other kinds are left out, in a few words: "" if none.
+      Hidden files are not counted.
+    """
+    others: Counter[str] = Counter()
+    paths = sorted(os.fsencode(path) for path in _files(root, suffixes, others))
+    if not others:
+        return paths, ""
+    count, kinds = others.total(), ", ".join(kind or "no suffix" for kind in sorted(others))
+    files = "1 file of another kind is" if count == 1 else f"{count} files of other kinds are"
+    return paths, f"{files} left out ({kinds})"
+
+
+def _files(root: Path, suffixes: Collection[str], others: Counter[str]) -> Iterator[str]:
     waiting, seen = [os.fspath(root)], set()
     while waiting:
         folder = waiting.pop()
@@ -80,7 +108,10 @@ def _photo_files(root: Path) -> Iterator[str]:
             kind = _kind(entry)
             if kind == "a folder":
                 waiting.append(entry.path)
-            if Path(entry.name).suffix.lower() not in SUFFIXES:
+            suffix = Path(entry.name).suffix.lower()
+            if suffix not in suffixes:
+                if kind == "a file" and not entry.name.startswith("."):
+                    others[suffix] += 1
                 continue
             if kind == "a file":
                 yield entry.path
