@@ -1,6 +1,6 @@
 """The seed's recipe: Deep Koalarization (arXiv 1712.03400) on Inception-ResNet-v2's logits.
 
-python scripts/port_weights.py inception_resnet_v2
+jaxcolor port inception_resnet_v2
 python scripts/train.py --config=configs/base.py --workdir=runs/base \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
 

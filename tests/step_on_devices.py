@@ -70,7 +70,7 @@ def main() -> None:
     told = {}
 
     recipe = load_recipe("smoke")
-    network = Config(network="pyramid", size=32)
+    network = Config(network="pyramid").predicting(size=32)
     split = jax.device_get(start.first_variables(recipe, network))  # steps donate their arrays
     spread = Step(eight, split, network, recipe)
     told["pyramid"] = spread.messages() | {

@@ -181,7 +181,7 @@ def test_schedules() -> None:
 
 def test_a_run_starts_from_the_backbone_or_from_a_colorizer() -> None:
     config = recipe(tuned_from="block7a")
-    trainable, kept = start.first_variables(config, Config(network="pyramid", size=32))
+    trainable, kept = start.first_variables(config, Config(network="pyramid").predicting(size=32))
     assert set(trainable["backbone"]) == {"block7a", "head"}
     assert "block6a" in kept["params"]["backbone"]
     shipped = weights.load_backbone("efficientnet_lite0")
@@ -259,7 +259,7 @@ def test_rare_colours_weigh_more_and_a_pixel_one_on_average() -> None:
 
 def test_bin_weights_come_from_the_photos() -> None:
     red = np.full((2, 64, 64, 3), (200, 40, 40), np.uint8)
-    got = start.bin_weights([{"rgb": red}] * 3, Config(network="pyramid", size=64))
+    got = start.bin_weights([{"rgb": red}] * 3, Config(network="pyramid").predicting(size=64))
     lab = skimage.color.rgb2lab(red[0, 0, 0] / 255)
     nearest = np.hypot(*(BINS - lab[1:]).T).argmin()
     assert got.argmin() == nearest

@@ -71,7 +71,7 @@ def tuned_parts(config: ConfigDict, network: Config) -> tuple[str, ...]:
     if not config.tuned_from:
         return ()
     backbone = BACKBONES[network.backbone]
-    parts = backbone.parts() if hasattr(backbone, "parts") else ()
+    parts = backbone.parts()
     if config.tuned_from not in parts:
         raise ValueError(
             f"tuned_from: {config.tuned_from!r} is no part of {network.backbone} "

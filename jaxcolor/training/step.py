@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from jaxcolor import color
 from jaxcolor.models.backbones import resize
-from jaxcolor.models.colorizer import Config, join_trained, make_network, read_chroma
+from jaxcolor.models.colorizer import Config, join_trained, make_network, read_chroma, to_input
 from jaxcolor.training import losses
 from jaxcolor.training.sharding import AXIS
 
@@ -170,7 +170,7 @@ def _gradient(
     def of_piece(trainable: Any, piece: dict[str, Array], fixed: Fixed) -> Array:
         lightness, truth = to_network(piece, network.size)
         module = make_network(network, config.compute_dtype, config.dropout)
-        output = _apply(module, trainable, fixed, lightness, piece["seed"])
+        output = _apply(module, trainable, fixed, to_input(network, lightness), piece["seed"])
         return loss_of(output, truth, fixed, network, config).mean()
 
     def of_device(trainable: Any, fixed: Fixed, part: dict[str, Array]) -> Any:
@@ -232,7 +232,7 @@ def validation_step(
     """
     lightness, truth = to_network(batch, network.size)
     module = make_network(network, config.compute_dtype)
-    output = _apply(module, trainable, fixed, lightness)
+    output = _apply(module, trainable, fixed, to_input(network, lightness))
     predicted = read_chroma(network, output)
     per_picture = {
         "loss": loss_of(output, truth, fixed, network, config),
@@ -260,7 +260,7 @@ def paint(
 ) -> Float[Array, "b s 3*s 3"]:
     """Grey, prediction and truth side by side at the network's size: sRGB in [0, 1]."""
     lightness, truth = to_network(batch, network.size)
-    output = _apply(make_network(network), trainable, fixed, lightness)
+    output = _apply(make_network(network), trainable, fixed, to_input(network, lightness))
     predicted = read_chroma(network, output)
     small = color.network_to_lightness(resize(lightness, network.size))
     pictures = [
