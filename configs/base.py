@@ -1,6 +1,6 @@
 """Deep Koalarization's own recipe (arXiv 1712.03400), on Inception-ResNet-v2; and every field.
 
-python scripts/port_weights.py inception_resnet_v2
+jaxcolor port inception_resnet_v2
 python scripts/train.py --config=configs/base.py --workdir=runs/base \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
 

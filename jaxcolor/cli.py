@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxcolor import __version__, image_io
+from jaxcolor.porting.command import port
 
 if TYPE_CHECKING:
     from jaxcolor.album import Job, Outcome, Settings
@@ -35,6 +36,9 @@ _INTERRUPTED = 130  # what shells give a program that Ctrl-C ended
 @click.version_option(__version__, prog_name="jaxcolor")
 def main() -> None:
     """Gives grey photographs their colours back."""
+
+
+main.add_command(port)
 
 
 def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:

@@ -18,8 +18,8 @@ from flax import linen as nn
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcolor.models.convolution import Convolution, FrozenBatchNorm
-from jaxcolor.models.depthwise import DepthwiseConv
+from jaxcolor.models.convolution import Convolution, DepthwiseConvolution, FrozenBatchNorm
+from jaxcolor.models.interfaces import Backbone
 
 
 class Stage(NamedTuple):
@@ -96,7 +96,7 @@ class ConvBN(nn.Module):
         """Gives (B, ceil(H / stride), ceil(W / stride), filters)."""
         conv: nn.Module
         if self.filters is None:
-            conv = DepthwiseConv(self.kernel, self.stride, name="conv")
+            conv = DepthwiseConvolution(self.kernel, self.stride, name="conv")
         else:
             conv = Convolution(self.filters, self.kernel, self.stride, name="conv")
         if train:
@@ -125,34 +125,25 @@ class MBConv(nn.Module):
         return x + shortcut if x.shape == shortcut.shape else x
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(Backbone):
     """A member of the family. Any input size works; `input_size` is the one it was trained at.
 
     Collections: `params` and `batch_stats`. With `train=True` batch norm uses the batch's
     statistics, and `batch_stats` must be mutable.
-
-    Attributes:
-      include_top: with the classifier; without it, the endpoints are all there is.
     """
-
-    include_top: bool = True
 
     width: ClassVar[float]  # of the stages, in Lite0's
     depth: ClassVar[float]  # blocks of a stage, in Lite0's
-    input_size: ClassVar[int]  # pixels
-    # The root mean square of each endpoint's map on grey photos: the maps are linear outputs of
-    # very unlike scale.
-    endpoint_scales: ClassVar[Mapping[str, float]]
 
     @classmethod
     def parts(cls) -> tuple[str, ...]:
-        """The parts from the input to the output, as the variables name them."""
+        """The stem, each block, the head and the classifier."""
         names = (block.name for block in blocks(cls.width, cls.depth))
         return ("stem", *names, "head", "classifier")
 
     @staticmethod
-    def preprocess(rgb: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-        """Brings sRGB in [0, 1] to the scale that the weights were trained on."""
+    def preprocess(rgb: Float[Array, "*b h w 3"]) -> Float[Array, "*b h w 3"]:
+        """RGB in [0, 1] -> about [-1, 1]."""
         return (rgb * 255.0 - 127.0) / 128.0
 
     @nn.compact

@@ -1,8 +1,8 @@
 """Heads: what a network's last layer means, and how chroma is read from it.
 
-`regression` is the seed's: two channels, tanh, ab / 110. `classification` is that of "Colorful
-Image Colorization" (Zhang, Isola, Efros 2016, arXiv 1603.08511): one logit for each of 313 colours,
-read by the annealed mean.
+`regression` is Deep Koalarization's: two channels, tanh, ab / 110. `classification` is that of
+"Colorful Image Colorization" (Zhang, Isola, Efros 2016, arXiv 1603.08511): one logit for each of
+313 colours, read by the annealed mean.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ a file of another network is refused with the name of a tensor that does not fit
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import numpy as jnp
+from jaxtyping import Float
 
 from jaxcolor.models.efficientnet_lite import EfficientNetLite, EfficientNetLite0, blocks
+from jaxcolor.porting.verification import Verification, compare
 
 Path = tuple[str, ...]
 
@@ -96,3 +99,44 @@ def declared_shapes(model: nn.Module, size: int) -> dict[Path, tuple[int, ...]]:
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), image)
     return {path: leaf.shape for path, leaf in flatten_dict(variables).items()}
+
+
+def verify(
+    file: bytes,
+    variables: dict[str, Any],
+    pictures: Float[np.ndarray, "b s s 3"],
+    member: type[EfficientNetLite] = EfficientNetLite0,
+) -> Verification:
+    """Compares our network with PyTorch's `efficientnet_lite_pytorch`, which loads the same file.
+
+    Args:
+      file: the .pth file's content, which `variables` were ported from.
+      variables: what `port` gave.
+      pictures: `preprocess`ed RGB.
+      member: which of the family it is.
+
+    Raises:
+      ImportError: PyTorch or that package is not installed.
+    """
+    logits, maps = jax.jit(lambda x: member().apply(variables, x, endpoints=True))(pictures)
+    ours = {"pooled": np.asarray(maps["pooled"]), "logits": np.asarray(logits)}
+    return compare(ours, torch_maps(file, pictures, member))
+
+
+def torch_maps(file: bytes, x: np.ndarray, member: type[EfficientNetLite]) -> dict[str, np.ndarray]:
+    """Runs `efficientnet_lite_pytorch`'s network with the weights of a .pth file."""
+    try:
+        import torch
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise ImportError(
+            f"the comparison needs torch and efficientnet_lite_pytorch ({error})"
+        ) from None
+    number = member.__name__[-1]
+    model = EfficientNet.from_name(f"efficientnet-lite{number}").eval()
+    model.load_state_dict(torch.load(io.BytesIO(file), weights_only=True))
+    with torch.no_grad():
+        features = model.extract_features(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
+        pooled = features.mean((2, 3))
+        logits = model._fc(pooled)
+    return {"pooled": pooled.numpy(), "logits": logits.numpy()}

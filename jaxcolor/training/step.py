@@ -21,6 +21,7 @@ from jaxcolor.models.colorizer import (
     make_network,
     read_chroma,
     split_trained,
+    to_input,
 )
 from jaxcolor.training import losses, sharding
 from jaxcolor.training.losses import Batch, Loss
@@ -97,7 +98,7 @@ def tuned_parts(network: Config, tuned_from: str) -> tuple[str, ...]:
     if not tuned_from:
         return ()
     backbone = BACKBONES[network.backbone]
-    parts = backbone.parts() if hasattr(backbone, "parts") else ()
+    parts = backbone.parts()
     if tuned_from not in parts:
         raise ValueError(
             f"tuned_from: {tuned_from!r} is no part of {network.backbone} "
@@ -282,7 +283,7 @@ def _predict(
     lightness, truth = to_network(batch, network.size)
     variables = join_trained(trainable, frozen)
     variables = jax.tree.map(lambda leaf: leaf.astype(module.dtype), variables)
-    output = jnp.asarray(module.apply(variables, lightness, seeds), jnp.float32)
+    output = jnp.asarray(module.apply(variables, to_input(network, lightness), seeds), jnp.float32)
     prediction = read_chroma(network, output) if network.head == "regression" else output
     return prediction, {**batch, "lightness": lightness, "ab": truth}
 
