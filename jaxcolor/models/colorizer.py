@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Float
 
+from jaxcolor import color
+from jaxcolor.models import tone
 from jaxcolor.models.backbones import BACKBONES, resize
 from jaxcolor.models.heads import HEADS
 from jaxcolor.models.interfaces import Network
@@ -62,12 +64,15 @@ class Config:
       network: a key of `NETWORKS`.
       backbone: the pretrained part; a key of `BACKBONES`.
       head: how chroma is read from the last layer; a key of `HEADS`.
+      stretched: whether the network sees every photo's lightness brought to one black and one white
+        point (`tone.py`).
       prediction: how to predict by it.
     """
 
     network: str = "fusion"
     backbone: str = "efficientnet_lite0"
     head: str = "regression"
+    stretched: bool = False
     prediction: Prediction = Prediction()
 
     def __post_init__(self) -> None:
@@ -165,9 +170,17 @@ def make_network(config: Config, dtype: Any = jnp.float32, dropout: float = 0.0)
 
 
 def to_input(config: Config, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b h2 w2 1"]:
-    """Lightness of any size as the network takes it, to give chroma at the config's size."""
-    follows = NETWORKS[config.network].FOLLOWS_INPUT
-    return resize(lightness, config.size) if follows else lightness
+    """L / 50 - 1 of any size as the network takes it, to give chroma at the config's size."""
+    seen = as_seen(config, lightness)
+    return resize(seen, config.size) if NETWORKS[config.network].FOLLOWS_INPUT else seen
+
+
+def as_seen(config: Config, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b h w 1"]:
+    """L / 50 - 1 in the range that the network sees it in."""
+    if not config.stretched:
+        return lightness
+    whole = color.network_to_lightness(lightness[..., 0])
+    return color.lightness_to_network(tone.stretched(whole))[..., None]
 
 
 def forward(

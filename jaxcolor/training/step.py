@@ -23,6 +23,7 @@ from jaxcolor.models.colorizer import (
     split_trained,
     to_input,
 )
+from jaxcolor.models.heads import HEADS
 from jaxcolor.training import losses, sharding
 from jaxcolor.training.losses import Batch, Loss
 
@@ -284,12 +285,13 @@ def _predict(
     variables = join_trained(trainable, frozen)
     variables = jax.tree.map(lambda leaf: leaf.astype(module.dtype), variables)
     output = jnp.asarray(module.apply(variables, to_input(network, lightness), seeds), jnp.float32)
-    prediction = read_chroma(network, output) if network.head == "regression" else output
+    prediction = output if HEADS[network.head].is_distribution else read_chroma(network, output)
     return prediction, {**batch, "lightness": lightness, "ab": truth}
 
 
 def _chroma(network: Config, prediction: Array) -> Float[Array, "b s s 2"]:
-    return prediction if network.head == "regression" else read_chroma(network, prediction)
+    is_distribution = HEADS[network.head].is_distribution
+    return read_chroma(network, prediction) if is_distribution else prediction
 
 
 def _scalar(value: Array) -> Array:
