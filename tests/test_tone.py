@@ -53,4 +53,4 @@ def test_dust_does_not_move_it() -> None:
     clean = photo(5)
     dusty = clean.copy()
     dusty[0].flat[np.random.default_rng(1).choice(96 * 64, 30, replace=False)] = 100
-    assert np.abs(np.asarray(stretched(dusty)) - np.asarray(stretched(clean))).mean() < 1.5
+    assert np.abs(np.asarray(stretched(dusty)) - np.asarray(stretched(clean))).mean() < 3
