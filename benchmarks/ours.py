@@ -88,7 +88,7 @@ def _seed(size: int, batch: int) -> tuple[Any, ...]:
     from jaxcolor.models import Config, make_network
     from jaxcolor.models.colorizer import read_chroma
 
-    config = Config(size=size)
+    config = Config().predicting(size=size)
     network = make_network(config)
     rng = np.random.default_rng(0)
     lightness, logits, truth = (

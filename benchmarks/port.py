@@ -22,8 +22,8 @@ def port(source: Path | None) -> None:
         if source is None:
             source = Path(folder, "random.h5")
             _write_random_keras_file(source)
-        script, out = measure.ROOT / "scripts/port_weights.py", Path(folder, "ported.safetensors")
-        command = [sys.executable, str(script), "inception_resnet_v2"]
+        out = Path(folder, "ported.safetensors")
+        command = [sys.executable, "-m", "jaxcolor", "port", "inception_resnet_v2"]
         seconds, peak = measure.whole_process(
             [*command, "--source", str(source.resolve()), "--out", str(out)]
         )

@@ -1,6 +1,6 @@
 """Deep Koalarization's own recipe (arXiv 1712.03400), on Inception-ResNet-v2; and every field.
 
-python scripts/port_weights.py inception_resnet_v2
+jaxcolor port inception_resnet_v2
 python scripts/train.py --config=configs/base.py --workdir=runs/base \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
 
@@ -24,6 +24,7 @@ def get_config() -> ConfigDict:
             "network": "fusion",
             "backbone": "inception_resnet_v2",
             "head": "regression",
+            "stretched": False,  # whether it sees every photo with one black and one white point
             "size": 224,
         }
     )
@@ -45,12 +46,15 @@ def get_config() -> ConfigDict:
     config.crop = 299
     config.min_crop_area = 1.0  # the least share of the photo's area that is shown; 1: whole photos
     config.aging = 0.0  # share of the photos that are shown as an old photo would be
+    config.margins = 0.0  # share of the photos that get a margin without colour
+    config.colourless = 0.0  # share whose place a picture of something without colour takes
     config.batch = 100  # photos in a step, on all devices together
     config.accumulate = 1  # pieces that a device's part of a batch is worked on in
 
     # Adam with a constant rate, as it stands in the paper: no decay, no clipping, no average.
     config.loss = "squared_error"  # one of jaxcolor.training.LOSSES
     config.huber_delta = 0.1  # of the loss "huber", in ab / 110
+    config.variance_weight = 0.01  # of the loss "likelihood", its second term
     config.compute_dtype = "float32"  # or "bfloat16", with parameters in float32 all the same
     config.steps = 14000
     config.schedule = "constant"  # or "cosine": down to zero at the last step

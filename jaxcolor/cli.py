@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__
+from jaxcolor import __version__, image_io
+from jaxcolor.porting.command import port
 
 if TYPE_CHECKING:
     from jaxcolor.album import Job, Outcome, Settings
@@ -35,6 +36,9 @@ _INTERRUPTED = 130  # what shells give a program that Ctrl-C ended
 @click.version_option(__version__, prog_name="jaxcolor")
 def main() -> None:
     """Gives grey photographs their colours back."""
+
+
+main.add_command(port)
 
 
 def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
@@ -72,7 +76,11 @@ _jobs = click.option(
     help="Make results that are already there anew, or leave them.  [default: leave them; a FILE"
     " named by -o is made anew]",
 )
-@click.option("--format", metavar="NAME", help="Of the results: png, tif, jpg, webp, avif or bmp.")
+@click.option(
+    "--format",
+    metavar="NAME",
+    help=f"Of the results: {image_io.listed(image_io.NAMES, 'or')}.",
+)
 @click.option(
     "--saturation",
     type=click.FloatRange(min=0),
@@ -279,7 +287,7 @@ def _collect_from_now_on() -> None:
 
 
 def _plan(photos: Sequence[Path], output: str | None, **options: Any) -> list[Job]:
-    from jaxcolor import album, image_io
+    from jaxcolor import album
 
     try:
         if options["format"] is not None:
@@ -356,8 +364,6 @@ def _told(done: Generator[Outcome, None, None], count: int) -> Iterator[Outcome]
 
 
 def _name(file: Source) -> str:
-    from jaxcolor import image_io
-
     return image_io.name_of(file)
 
 

@@ -77,8 +77,8 @@ def load_backbone(name_or_path: str | os.PathLike[str]) -> Variables:
     """Loads a backbone's variables.
 
     Args:
-      name_or_path: a name, of one that ships or of one that `scripts/port_weights.py` has put into
-        the cache folder; or the path of a file that it wrote.
+      name_or_path: a name, of one that ships or of one that `jaxcolor port` has put into the cache
+        folder; or the path of a file that it wrote.
 
     Raises:
       FileNotFoundError: there is neither such a name nor such a file; says how to get it.
@@ -92,9 +92,11 @@ def with_backbone(backbone: Mapping[str, Any]) -> Variables:
     return {collection: {"backbone": values} for collection, values in backbone.items()}
 
 
-def backbone_cache(name: str) -> Path:
-    """Where `scripts/port_weights.py` puts a backbone that does not ship."""
-    return cache_dir() / "backbones" / f"{name}.safetensors"
+def backbone_file(name: str) -> Path:
+    """A backbone's file: in the package if it ships, or where `jaxcolor port` puts it."""
+    file = f"{name}.safetensors"
+    shipped = _SHIPPED / file
+    return shipped if shipped.is_file() else cache_dir() / "backbones" / file
 
 
 def backbone_sha256(name_or_path: str | os.PathLike[str]) -> str:
@@ -218,14 +220,12 @@ def _read_left_out(path: Path, name: str, checksum: str) -> Variables:
 
 def _find_backbone(name_or_path: str | os.PathLike[str]) -> Path:
     if str(name_or_path) in BACKBONES:
-        ported = backbone_cache(str(name_or_path))
-        shipped = _SHIPPED / ported.name
-        for path in (shipped, ported):
-            if path.is_file():
-                return path
+        path = backbone_file(str(name_or_path))
+        if path.is_file():
+            return path
         raise FileNotFoundError(
-            f"The backbone {name_or_path} is not at {ported}. Get it with: "
-            f"python scripts/port_weights.py {name_or_path}"
+            f"The backbone {name_or_path} is not at {path}. Get it with: "
+            f"jaxcolor port {name_or_path}"
         )
     return _find(name_or_path, tuple(BACKBONES))
 

@@ -61,6 +61,11 @@ class EvaluationError(click.ClickException):
 @click.option(
     "--refine", type=float, help="How closely colours follow edges, from 0 to 1.  [default: 1]"
 )
+@click.option(
+    "--robust",
+    is_flag=True,
+    help="Measure instead how far colours move when a photo fades, is framed, scratched, cropped.",
+)
 def main(
     weights: str | None,
     data: Path,
@@ -68,6 +73,7 @@ def main(
     size: int | None,
     saturation: float | None,
     refine: float | None,
+    robust: bool,
 ) -> None:
     """Print the figures of the colorized pictures beside those of the grey ones.
 
@@ -79,6 +85,9 @@ def main(
     photos = _find_photos(data, out)
     params, identity = _load(weights, size)
     _check(params, options)
+    if robust:
+        _print_distances(params, photos, options)
+        return
     try:
         report = _evaluate(params, photos, data, out, {"weights": identity, "options": options})
     except OSError as error:  # a photo's would be a PhotoError
@@ -167,6 +176,30 @@ def _measure(
         if result.counts:
             ranked.append((result.gain, result.photo))
     return summary, ranked
+
+
+def _print_distances(params: Params, photos: list[Path], options: dict[str, Any]) -> None:
+    """The table of `jaxcolor.robustness`."""
+    from jaxcolor import image_io, robustness
+
+    each = []
+    for one in tqdm(
+        robustness.distances(params, photos, **options),
+        total=len(photos),
+        unit="photo",
+        disable=None,
+    ):
+        if isinstance(one, image_io.PhotoError):
+            click.echo(f"evaluate: {one}", err=True)
+        else:
+            each.append(one)
+    try:
+        means = robustness.means(each)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from None
+    click.echo(f"{len(each)} photos: mean distance of ab between clean and damaged")
+    for name, distance in means.items():
+        click.echo(f"{name:28}{distance:6.2f}")
 
 
 def _counts(found: int, summary: Summary) -> dict[str, int]:

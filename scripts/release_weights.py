@@ -64,9 +64,7 @@ def main(
     try:
         header = files.read_header(weights[0]) if len(weights) == 1 else {}
         params, *others = (files.load(file).with_size(size) for file in weights)
-        config = dataclasses.replace(
-            params.config, saturation=saturation, mirrored=mirrored, border=border
-        )
+        config = params.config.predicting(saturation=saturation, mirrored=mirrored, border=border)
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     shapes = jax.tree.map(np.shape, params.variables)

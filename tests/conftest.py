@@ -16,7 +16,7 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor.cli import main
-from jaxcolor.porting import inception_resnet_v2 as inception_port
+from jaxcolor.porting.verification import made_up_pictures
 
 ROOT = Path(__file__).parents[1]
 
@@ -116,6 +116,6 @@ def pictures() -> np.ndarray:
             rng.uniform(-1, 1, (299, 299, 3)).astype(np.float32),
             np.stack(np.broadcast_arrays(ramp[:, None], ramp, -ramp), axis=-1),
             np.full((299, 299, 3), -1, np.float32),  # black
-            inception_port.made_up_pictures(1)[0],
+            made_up_pictures(1, 299)[0],
         ]
     )

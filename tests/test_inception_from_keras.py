@@ -24,7 +24,6 @@ from typing import Any
 import h5py
 import jax
 import numpy as np
-import port_weights
 import pytest
 from flax.traverse_util import flatten_dict
 
@@ -280,14 +279,14 @@ def test_every_variable_is_ported_once() -> None:
         assert blocks == (list(range(declared[path].shape[0])) if stacked else [None])
 
 
-# -- The script ------------------------------------------------------------------------------------
+# -- The command -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def port(tmp_path: Path) -> Port:
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, port_weights.__file__, "inception_resnet_v2", *map(str, arguments)],
+            [sys.executable, "-m", "jaxcolor", "port", "inception_resnet_v2", *map(str, arguments)],
             env={**os.environ, "JAXCOLOR_CACHE": str(tmp_path / "cache")},
             capture_output=True,
             text=True,
@@ -303,10 +302,11 @@ def test_a_ported_file_is_found_by_name_and_verified(
     port: Port, keras_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = keras_files / "first.h5"
-    done = port("--source", source, "--verify")
+    photos = Path(__file__).parents[1] / "examples"
+    done = port("--source", source, "--verify", "--photos", photos)
     assert done.returncode == 0, done.stderr
     assert "not the official file" in done.stderr
-    assert "same first class on 100% of 5 photos" in done.stdout
+    assert "same first class on 100% of the pictures" in done.stdout
     monkeypatch.setenv("JAXCOLOR_CACHE", str(tmp_path / "cache"))
     jax.tree.map(
         np.testing.assert_array_equal,

@@ -10,7 +10,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 from jax import numpy as jnp
 
-from jaxcolor.models.inception_resnet_v2 import InceptionResNetV2, fold
+from jaxcolor.models.inception_resnet_v2 import InceptionResNetV2
 from jaxcolor.porting import inception_resnet_v2 as inception_port
 
 
@@ -148,54 +148,12 @@ def plain(variables: Any, x: jax.Array) -> jax.Array:
 
 
 @pytest.mark.slow
-def test_scanned_and_folded_forms_equal_the_plain_one(variables: Any, pictures: np.ndarray) -> None:
+def test_scanned_form_equals_the_plain_one(variables: Any, pictures: np.ndarray) -> None:
     x = jnp.asarray(pictures[:2, 40:139, 40:171])
     expected = np.asarray(plain(variables, x))
     scanned = jax.jit(InceptionResNetV2().apply)(variables, x)
-    folded = jax.jit(InceptionResNetV2(folded=True).apply)(fold(variables), x)
     close = {"rtol": 0, "atol": 1e-4 * np.sqrt(np.square(expected).mean())}
     np.testing.assert_allclose(scanned, expected, **close)
-    np.testing.assert_allclose(folded, expected, **close)
-
-
-@pytest.mark.slow
-def test_fold_is_the_same_under_jit_and_leaves_its_input_alone(variables: Any) -> None:
-    before = count(variables)
-    folded = fold(variables)
-    assert count(variables) == before
-    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(folded))
-    jitted = jax.jit(fold)(variables)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), folded, jitted
-    )
-    picture = jnp.zeros((1, 75, 75, 3))
-    declared = jax.eval_shape(InceptionResNetV2(folded=True).init, jax.random.key(0), picture)
-    assert jax.tree.map(np.shape, folded) == jax.tree.map(lambda leaf: leaf.shape, declared)
-
-
-def test_folding_joins_the_1x1_convolutions_of_one_input(variables: Any) -> None:
-    params = fold(variables)["params"]
-    widths = {
-        name: module["joined"]["conv"]["kernel"].shape[-1]
-        for name, module in params.items()
-        if "joined" in module
-    }
-    assert widths == {
-        "mixed_5b": 96 + 48 + 64,
-        "block35": 32 * 3,
-        "block17": 192 + 128,
-        "mixed_7a": 256 * 3,
-        "block8": 192 * 2,
-        "block8_10": 192 * 2,
-    }
-
-
-def test_folding_twice_and_training_folded_are_refused(variables: Any) -> None:
-    folded = fold(variables)
-    with pytest.raises(ValueError, match="folded already"):
-        fold(folded)
-    with pytest.raises(ValueError, match="no batch norm to train"):
-        InceptionResNetV2(folded=True).apply(folded, jnp.zeros((1, 75, 75, 3)), train=True)
 
 
 @pytest.mark.slow

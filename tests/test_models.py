@@ -1,4 +1,4 @@
-"""The seed's network: sizes, and agreement with the same network built in Keras."""
+"""The networks: sizes, and agreement with the same network built in Keras."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from jaxcolor.models import (
     make_network,
 )
 from jaxcolor.models.backbones import resize
-from jaxcolor.models.colorizer import join_trained, read_chroma, split_trained
-from jaxcolor.models.convolution import double
+from jaxcolor.models.colorizer import join_trained, read_chroma, split_trained, to_input
+from jaxcolor.models.cpu.plain import double
 from jaxcolor.models.decoder import HIDDEN as DECODER_HIDDEN
 from jaxcolor.models.encoder import LAYERS as ENCODER_LAYERS
 from jaxcolor.models.heads import BINS, HEADS, annealed_mean
@@ -138,7 +138,7 @@ def last_layer(key: Any, config: Config, names: tuple[str, ...]) -> Any:
 
 def test_an_untrained_network_gives_grey() -> None:
     for network, last in (("fusion", ("decoder", "D5")), ("pyramid", ("chroma",))):
-        config = Config(network=network, size=32)
+        config = Config(network=network).predicting(size=32)
 
         layer = last_layer(jax.random.key(0), config, last)
         output = jnp.ones((1, 16, 16, layer["kernel"].shape[-2])) @ layer["kernel"][1, 1]
@@ -186,9 +186,9 @@ def test_sizes_that_are_no_multiple_of_eight_are_refused() -> None:
 
 
 def test_encoder_and_backbone_see_the_photo_each_at_its_own_size() -> None:
-    config = Config(size=64)
+    config = Config().predicting(size=64)
     assert config.input_size == 224
-    assert Config(size=256).input_size == 256
+    assert Config().predicting(size=256).input_size == 256
     model = make_network(config)
     for side in (64, 224, 100):
         lightness = jnp.zeros((2, side, side, 1))
@@ -202,7 +202,7 @@ def test_encoder_and_backbone_see_the_photo_each_at_its_own_size() -> None:
 
 def pyramid_variables(size: int) -> Any:
     """A pyramid on the shipped backbone, with random values elsewhere."""
-    config = Config(network="pyramid", size=size)
+    config = Config(network="pyramid").predicting(size=size)
     model = make_network(config)
     declared = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, size, size, 1)))
     rng = np.random.default_rng(4)
@@ -267,11 +267,11 @@ def test_pyramid_is_the_decoder_one_would_write_down() -> None:
     np.testing.assert_allclose(ours, theirs, atol=2e-4 * np.abs(theirs).max())
 
 
-def test_last_doubling_is_nearest_for_the_seed_and_linear_for_the_pyramid() -> None:
+def test_last_doubling_is_nearest_for_fusion_and_linear_for_the_pyramid() -> None:
     output = np.random.default_rng(6).normal(size=(1, 32, 32, 2)).astype(np.float32)
-    seed = read_chroma(Config(size=64), output)
-    np.testing.assert_allclose(seed, double(np.tanh(output)), atol=1e-6)
-    pyramid = read_chroma(Config(network="pyramid", size=64), output)
+    fusion = read_chroma(Config().predicting(size=64), output)
+    np.testing.assert_allclose(fusion, double(np.tanh(output)), atol=1e-6)
+    pyramid = read_chroma(Config(network="pyramid").predicting(size=64), output)
     np.testing.assert_allclose(pyramid, resize(jnp.tanh(output), 64), atol=1e-6)
 
 
@@ -288,8 +288,8 @@ def test_splitting_and_joining_loses_nothing(tuned: tuple[str, ...]) -> None:
 def test_every_network_and_head_has_the_one_interface() -> None:
     for network in ("fusion", "pyramid"):
         for head in HEADS:
-            config = Config(network=network, head=head, size=32)
-            lightness = jnp.zeros((2, 48, 48, 1))
+            config = Config(network=network, head=head).predicting(size=32)
+            lightness = to_input(config, jnp.zeros((2, 48, 48, 1)))
             variables = jax.eval_shape(make_network(config).init, jax.random.key(0), lightness)
             params = Params(config, variables)
             out = jax.eval_shape(lambda p, x: forward(p.config, p.variables, x), params, lightness)

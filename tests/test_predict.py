@@ -165,9 +165,9 @@ def test_lightness_is_kept_under_any_chroma(photos, dtype: Any, fields: int, mea
 
 def test_a_mirrored_network_colours_a_mirror_image_alike(params, photos) -> None:
     grey_photo = grey_of(photos["coffee"])
-    config = dataclasses.replace(params.config, mirrored=False, border=0)
+    config = params.config.predicting(mirrored=False, border=0)
     once = dataclasses.replace(params, config=config)
-    twice = dataclasses.replace(params, config=dataclasses.replace(config, mirrored=True))
+    twice = dataclasses.replace(params, config=config.predicting(mirrored=True))
     left, right = (grey_photo, np.ascontiguousarray(grey_photo[:, ::-1]))
 
     def ab(network, image):
@@ -183,7 +183,7 @@ def test_the_rim_is_coloured_from_inside(params, photos) -> None:
     grey_photo = grey_of(photos["chelsea"])
     plain, bordered = (
         predict.predict_small(
-            dataclasses.replace(params, config=dataclasses.replace(params.config, border=border)),
+            dataclasses.replace(params, config=params.config.predicting(border=border)),
             [grey_photo],
         )[0]
         for border in (0, 5)
@@ -247,7 +247,7 @@ def test_the_guide_is_the_photo_as_the_network_saw_it(params, photos) -> None:
 
 def test_size_is_that_of_the_network(params) -> None:
     image = grey(90, 120)
-    other = dataclasses.replace(params, config=dataclasses.replace(params.config, size=96))
+    other = dataclasses.replace(params, config=params.config.predicting(size=96))
     expected = jaxcolor.colorize(other, image)
     got = jaxcolor.colorize(params, image, size=96)
     np.testing.assert_array_equal(got, expected)
@@ -398,7 +398,7 @@ def test_batch_size_is_checked(params) -> None:
 
 def test_the_weights_own_saturation_multiplies_the_users(params: jaxcolor.Params) -> None:
     photo = np.asarray(skimage.data.chelsea()[..., 1])
-    config = dataclasses.replace(params.config, saturation=0.5 * params.config.saturation)
+    config = params.config.predicting(saturation=0.5 * params.config.prediction.saturation)
     pale = dataclasses.replace(params, config=config)
     for wish in (1.0, 0.6):
         np.testing.assert_array_equal(

@@ -29,7 +29,7 @@ def variables() -> dict:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    params = Params(Config(size=64), variables())
+    params = Params(Config().predicting(size=64), variables())
     weights.save_params(tmp_path / "w.safetensors", params, step=7)
     loaded = jaxcolor.load(tmp_path / "w.safetensors")
     assert loaded.config == params.config == weights.describe(tmp_path / "w.safetensors")
@@ -121,7 +121,7 @@ def test_lite_carries_the_shipped_backbone() -> None:
 def ported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder with a backbone in it (of one small array: the format is what counts)."""
     monkeypatch.setenv("JAXCOLOR_CACHE", str(tmp_path / "cache"))
-    path = weights.backbone_cache("inception_resnet_v2")
+    path = weights.backbone_file("inception_resnet_v2")
     path.parent.mkdir(parents=True)
     kernel = np.float32([1 / 3])  # no float16 holds it
     header = {"kind": "backbone", "backbone": "inception_resnet_v2"}
@@ -145,7 +145,7 @@ def test_a_backbone_may_be_left_out_and_named(tmp_path: Path, ported: Path) -> N
     with pytest.raises(ValueError, match=rf"base\.safetensors: was trained on .*{checksum[:12]}"):
         jaxcolor.load(file)
     ported.unlink()
-    command = "python scripts/port_weights.py inception_resnet_v2"
+    command = "jaxcolor port inception_resnet_v2"
     missing = rf"base\.safetensors: leaves out .*{checksum[:12]}.*{command}"
     with pytest.raises(FileNotFoundError, match=missing):
         jaxcolor.load(file)
@@ -154,17 +154,17 @@ def test_a_backbone_may_be_left_out_and_named(tmp_path: Path, ported: Path) -> N
 
 
 def test_params_are_one_pytree_with_a_static_config() -> None:
-    params = Params(Config(size=64), variables())
+    params = Params(Config().predicting(size=64), variables())
     leaves, structure = jax.tree.flatten(params)
     assert len(leaves) == 2
     assert jax.tree.unflatten(structure, leaves).config.size == 64
-    assert jax.tree.structure(Params(Config(size=72), variables())) != structure
+    assert jax.tree.structure(Params(Config().predicting(size=72), variables())) != structure
 
 
 def test_released_weights_keep_the_network_and_gain_what_prediction_needs(
     tmp_path: Path, run
 ) -> None:
-    params = Params(Config(size=64), variables())
+    params = Params(Config().predicting(size=64), variables())
     weights.save_params(tmp_path / "run.safetensors", params, step=7, note="left behind")
     script = ROOT / "scripts" / "release_weights.py"
     words = (tmp_path / "run.safetensors", "new", "--folder", tmp_path)
@@ -172,7 +172,9 @@ def test_released_weights_keep_the_network_and_gain_what_prediction_needs(
     result = run(script, *words, *prediction, "--told", "corpus=made up")
     assert result.returncode == 0, result.stderr
     new = tmp_path / "new.safetensors"
-    assert weights.load(new).config == Config(size=96, saturation=1.2, mirrored=True, border=3)
+    assert weights.load(new).config == Config().predicting(
+        size=96, saturation=1.2, mirrored=True, border=3
+    )
     header = weights.read_header(new)
     assert (header["step"], header["corpus"], "note" in header) == (7, "made up", False)
     old = weights.read(tmp_path / "run.safetensors")[0]
@@ -187,7 +189,7 @@ def test_weights_of_several_runs_are_averaged(tmp_path: Path, run) -> None:
     runs = [tmp_path / name for name in ("one.safetensors", "other.safetensors")]
     for factor, file in enumerate(runs, start=1):
         scaled = jax.tree.map(lambda leaf, factor=factor: factor * leaf, variables())
-        weights.save_params(file, Params(Config(size=64), scaled), step=7)
+        weights.save_params(file, Params(Config().predicting(size=64), scaled), step=7)
     result = run(script, *runs, "new", "--folder", tmp_path)
     assert result.returncode == 0, result.stderr
     new, header = weights.read(tmp_path / "new.safetensors")
@@ -195,14 +197,18 @@ def test_weights_of_several_runs_are_averaged(tmp_path: Path, run) -> None:
         lambda got, leaf: np.testing.assert_allclose(got, 1.5 * leaf, rtol=1e-3), new, variables()
     )
     assert "step" not in header  # of neither run
-    weights.save_params(runs[1], Params(Config(size=64), {"params": {"a": np.ones(3)}}))
+    weights.save_params(
+        runs[1], Params(Config().predicting(size=64), {"params": {"a": np.ones(3)}})
+    )
     result = run(script, *runs, "new", "--folder", tmp_path)
     assert result.returncode == 2
     assert f"{runs[1]}: is of another network than {runs[0]}" in result.stderr
 
 
 def test_weights_too_large_to_ship_leave_what_was_there(tmp_path: Path, run) -> None:
-    weights.save_params(tmp_path / "run.safetensors", Params(Config(size=64), variables()))
+    weights.save_params(
+        tmp_path / "run.safetensors", Params(Config().predicting(size=64), variables())
+    )
     (tmp_path / "new.safetensors").write_bytes(b"what ships now")
     script = (ROOT / "scripts" / "release_weights.py").read_text()
     small = tmp_path / "release.py"

@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxcolor.models import Config, colorizer, make_network
+from jaxcolor.models import Config, Pyramid, colorizer, make_network
 from jaxcolor.models.dropout import drop_channels
+from jaxcolor.models.interfaces import Network
 
 
 class TinyBackbone(nn.Module):
@@ -26,20 +27,13 @@ class TinyBackbone(nn.Module):
         return nn.relu(nn.Conv(8, (3, 3), name="head")(x))
 
 
-class TinyNetwork(nn.Module):
+class TinyNetwork(Network):
     """Lightness -> channels at half of the size."""
 
     MULTIPLE: ClassVar[int] = 2
+    FOLLOWS_INPUT: ClassVar[bool] = True
 
-    backbone_name: str
-    size: int
-    channels: int
-    dtype: Any = jnp.float32
-    dropout: float = 0.0
-
-    @staticmethod
-    def input_size(backbone_name: str, size: int) -> int:
-        return size
+    enlarge = staticmethod(Pyramid.enlarge)
 
     @nn.compact
     def __call__(self, lightness: jax.Array, seeds: jax.Array | None = None) -> jax.Array:
@@ -54,6 +48,6 @@ colorizer.NETWORKS["tiny"] = TinyNetwork  # type: ignore[index]
 @functools.cache
 def make(size: int) -> tuple[Config, Any]:
     """A tiny network's config, and random variables."""
-    config = Config(network="tiny", size=size)
+    config = Config(network="tiny").predicting(size=size)
     lightness = jnp.zeros((1, size, size, 1))
     return config, jax.jit(make_network(config).init)(jax.random.key(0), lightness)

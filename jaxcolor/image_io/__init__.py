@@ -2,40 +2,65 @@
 
 `open_photo` reads a file into a `Photo`: pixels upright and in sRGB, 8 or 16 bits as the file has
 them, transparency and metadata beside them. `save_photo` writes the colours with all that back.
+
+The names below are imported when they are first used: `jaxcolor --help` tells the formats, and
+needs neither NumPy nor Pillow.
 """
 
 from __future__ import annotations
 
-from jaxcolor.image_io.formats import (
-    NAMES,
-    PHOTO_SUFFIXES,
-    SUFFIXES,
-    Format,
-    format_of,
-    named,
-    result_suffix,
-)
-from jaxcolor.image_io.limits import MAX_PIXELS
-from jaxcolor.image_io.modes import check_floats, from_pixels, to_pixels
-from jaxcolor.image_io.photo import (
-    Metadata,
-    NotAPhoto,
-    Photo,
-    PhotoError,
-    Refused,
-    Source,
-    TooLarge,
-    WrongFrame,
-    name_of,
-)
-from jaxcolor.image_io.reading import open_photo
-from jaxcolor.image_io.writing import check_writable, save_photo
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxcolor.image_io.errors import (
+        NotAPhoto,
+        PhotoError,
+        Refused,
+        Source,
+        TooLarge,
+        WrongFrame,
+        name_of,
+    )
+    from jaxcolor.image_io.formats import (
+        FORMATS,
+        NAMES,
+        PHOTO_SUFFIXES,
+        SUFFIXES,
+        WRITTEN,
+        Format,
+        format_of,
+        listed,
+        named,
+        result_suffix,
+    )
+    from jaxcolor.image_io.limits import MAX_PIXELS
+    from jaxcolor.image_io.modes import check_floats, from_pixels, to_pixels
+    from jaxcolor.image_io.photo import Metadata, Photo
+    from jaxcolor.image_io.reading import open_photo
+    from jaxcolor.image_io.writing import check_writable, save_photo
+
+_HOMES = {
+    **dict.fromkeys(
+        ("NotAPhoto", "PhotoError", "Refused", "Source", "TooLarge", "WrongFrame", "name_of"),
+        "errors",
+    ),
+    **dict.fromkeys(("FORMATS", "NAMES", "PHOTO_SUFFIXES", "SUFFIXES", "WRITTEN"), "formats"),
+    **dict.fromkeys(("Format", "format_of", "listed", "named", "result_suffix"), "formats"),
+    **dict.fromkeys(("Metadata", "Photo"), "photo"),
+    **dict.fromkeys(("check_floats", "from_pixels", "to_pixels"), "modes"),
+    **dict.fromkeys(("check_writable", "save_photo"), "writing"),
+    "MAX_PIXELS": "limits",
+    "open_photo": "reading",
+}
 
 __all__ = [
+    "FORMATS",
     "MAX_PIXELS",
     "NAMES",
     "PHOTO_SUFFIXES",
     "SUFFIXES",
+    "WRITTEN",
     "Format",
     "Metadata",
     "NotAPhoto",
@@ -49,6 +74,7 @@ __all__ = [
     "check_writable",
     "format_of",
     "from_pixels",
+    "listed",
     "name_of",
     "named",
     "open_photo",
@@ -56,3 +82,15 @@ __all__ = [
     "save_photo",
     "to_pixels",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jaxcolor.image_io' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"jaxcolor.image_io.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

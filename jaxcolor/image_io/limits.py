@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxcolor.image_io.photo import Refused, TooLarge
+from jaxcolor.image_io.errors import Refused, TooLarge
 
 MAX_PIXELS = 250_000_000  # a 13x18 cm plate at 2400 dpi has 210 million
 # A progressive JPEG is decoded in passes of 1.5 ms a megapixel. Encoders write about ten; a file of

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 from PIL import Image, ImageCms
 
-from jaxcolor.image_io.photo import Refused
+from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.profiles import cmyk_to_rgb
 
 _STRIP = 1 << 20  # pixels; one strip is converted at once, so that no second copy is ever whole

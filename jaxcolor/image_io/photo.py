@@ -1,54 +1,10 @@
-"""What a photo file holds, and the error that names a file."""
+"""What a photo file holds."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from typing import BinaryIO, TypeAlias
 
 import numpy as np
-
-# A file by its path, or one that is open for reading or writing bytes, standard input among them.
-Source: TypeAlias = str | os.PathLike[str] | BinaryIO
-
-TRANSPOSING = (5, 6, 7, 8)  # EXIF's orientations that exchange the sides
-
-
-class Refused(ValueError):
-    """Why a photo is refused, as long as the file's name is not known."""
-
-
-class NotAPhoto(Refused):
-    """No picture, or one of a kind that is not read."""
-
-
-class TooLarge(Refused):
-    """More pixels than are allowed; found before anything is decoded.
-
-    Attributes:
-      width: of the picture, as it is stored.
-      height: likewise.
-    """
-
-    def __init__(self, width: int, height: int, message: str):
-        super().__init__(message)
-        self.width, self.height = width, height
-
-
-class WrongFrame(Refused):
-    """A file of several pictures, none of which is chosen; or a choice that is not there."""
-
-
-class PhotoError(ValueError):
-    """A photo that cannot be read or written; the message is one line that names the file.
-
-    Attributes:
-      refusal: the same without the file's name, where the photo itself is to blame.
-    """
-
-    def __init__(self, message: str, refusal: Refused | None = None):
-        super().__init__(message)
-        self.refusal = refusal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,26 +78,3 @@ class Stored:
     dpi: tuple[float, float] | None = None
     text: tuple[tuple[str, str], ...] = ()
     warnings: list[str] = dataclasses.field(default_factory=list)
-
-
-def not_chosen() -> WrongFrame:
-    """Why a file of several pictures cannot be read as one."""
-    return WrongFrame("holds several pictures: choose one (--frame 0 is the first)")
-
-
-def no_frame(frame: int) -> WrongFrame:
-    """Why a picture that is not there cannot be read."""
-    return WrongFrame(f"has no picture with the number {frame} (the first has 0)")
-
-
-def name_of(source: Source) -> str:
-    """How messages call a file; on one line, whatever its name."""
-    if isinstance(source, (str, os.PathLike)):
-        return one_line(os.fspath(source))
-    name = getattr(source, "name", None)
-    return one_line(name) if isinstance(name, str) else "the photo"
-
-
-def one_line(text: str) -> str:
-    """Text with what cannot be printed on one line written as escapes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.limits import check_size
-from jaxcolor.image_io.photo import Refused, Stored
+from jaxcolor.image_io.photo import Stored
 
 _HEADER = re.compile(rb"P([56])" + rb"(?:\s|#[^\n\r]*[\n\r])+(\d{1,10})" * 3 + rb"\s")
 _MAX_HEADER = 4096  # bytes, with its comments

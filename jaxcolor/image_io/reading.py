@@ -13,21 +13,22 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 
-from jaxcolor.image_io import exif, pillow_files, png, png_chunks, pnm, profiles, tiff, xmp
-from jaxcolor.image_io.limits import MAX_PIXELS
-from jaxcolor.image_io.photo import (
-    TRANSPOSING,
-    Metadata,
-    Photo,
+from jaxcolor.image_io import pillow_reading, pnm, profiles
+from jaxcolor.image_io.errors import (
     PhotoError,
     Refused,
     Source,
-    Stored,
     name_of,
     no_frame,
     not_chosen,
     one_line,
 )
+from jaxcolor.image_io.limits import MAX_PIXELS
+from jaxcolor.image_io.metadata import exif, orientation, xmp
+from jaxcolor.image_io.photo import Metadata, Photo, Stored
+from jaxcolor.image_io.png import chunks as png_chunks
+from jaxcolor.image_io.png import reading as png
+from jaxcolor.image_io.tiff import reading as tiff
 
 _T = TypeVar("_T")
 
@@ -72,7 +73,7 @@ def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
             return png.read(file, max_pixels)
     if pnm.is_binary(head) and not frame:
         return pnm.read(file, max_pixels)
-    return pillow_files.read(file, max_pixels, frame)
+    return pillow_reading.read(file, max_pixels, frame)
 
 
 @contextlib.contextmanager
@@ -126,8 +127,8 @@ def _photo(stored: Stored) -> Photo:
     bands, icc = _in_srgb(stored)
     turn = stored.orientation or keep("EXIF data", exif.orientation, block)
     turn = turn or keep("XMP data", xmp.orientation, packet) or 1
-    transposed = turn in TRANSPOSING
-    pixels = _TURNS[turn](bands)
+    transposed = turn in orientation.TRANSPOSING
+    pixels = orientation.upright(bands, turn)
     size = pixels.shape[0], pixels.shape[1]
     dpi = stored.dpi or keep("EXIF data", exif.resolution, block)
     metadata = Metadata(
@@ -140,8 +141,8 @@ def _photo(stored: Stored) -> Photo:
         text=stored.text,
     )
     return Photo(
-        pixels=np.ascontiguousarray(pixels),
-        alpha=None if stored.alpha is None else np.ascontiguousarray(_TURNS[turn](stored.alpha)),
+        pixels=pixels,
+        alpha=None if stored.alpha is None else orientation.upright(stored.alpha, turn),
         metadata=metadata,
         warnings=tuple(dict.fromkeys(stored.warnings)),
     )
@@ -177,16 +178,3 @@ def _in_srgb(stored: Stored) -> tuple[np.ndarray, bytes | None]:
             stored.warnings.append(f"its colour profile {error}: it is not used")
     bands = stored.bands
     return (profiles.cmyk_to_rgb(bands) if bands.shape[2:] == (4,) else bands), None
-
-
-# EXIF's orientation -> how the stored picture is turned upright.
-_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    1: lambda stored: stored,
-    2: lambda stored: stored[:, ::-1],
-    3: lambda stored: stored[::-1, ::-1],
-    4: lambda stored: stored[::-1],
-    5: lambda stored: stored.swapaxes(0, 1),
-    6: lambda stored: stored.swapaxes(0, 1)[:, ::-1],
-    7: lambda stored: stored.swapaxes(0, 1)[::-1, ::-1],
-    8: lambda stored: stored.swapaxes(0, 1)[::-1],
-}

@@ -9,41 +9,21 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from jaxcolor.atomic import open_whole
-from jaxcolor.image_io import formats, modes, png_writing, tiff_writing
-from jaxcolor.image_io.capacity import fitting, pillow_arguments
+from jaxcolor.image_io import formats, modes, pillow_writing
+from jaxcolor.image_io.errors import PhotoError, Refused, Source, name_of
 from jaxcolor.image_io.formats import Format
-from jaxcolor.image_io.photo import Metadata, Photo, PhotoError, Refused, Source, name_of
+from jaxcolor.image_io.metadata.fitting import fitting
+from jaxcolor.image_io.photo import Photo
+from jaxcolor.image_io.png import writing as png_writing
+from jaxcolor.image_io.tiff import writing as tiff_writing
 
-# JPEG's steps of quantization, row by row: 8 rows of vertical frequencies, 8 horizontal ones each.
-# Luma's 28 lowest frequencies have steps of 1, the others of 2: that keeps 99.9 % of L within 1.
-# The usual tables take more bytes for it (docs/refine.md). Chroma, whose errors move L too where
-# colours are vivid, has the steps of quality 96, but none below 2.
-_LUMA = [1 if u + v < 7 else 2 for v in range(8) for u in range(8)]
-_CHROMA = [
-    *(2, 2, 2, 4, 8, 8, 8, 8),
-    *(2, 2, 2, 5, 8, 8, 8, 8),
-    *(2, 2, 4, 8, 8, 8, 8, 8),
-    *(4, 5, 8, 8, 8, 8, 8, 8),
-    *[8] * 32,
-]
-# A result is written once and kept for long. JPEG and AVIF keep the full resolution of colours;
-# WebP can do so only without loss. There method 1 is 15 % smaller than 0, and quality, which is
-# effort, gains 0.1 % from 50 to 80 at three times the time.
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"qtables": [_LUMA, _CHROMA], "subsampling": "4:4:4"},
-    "WEBP": {"lossless": True, "method": 1, "quality": 50, "exact": True},
-    "AVIF": {"quality": 99, "subsampling": "4:4:4", "speed": 8},
-    "BMP": {},
-}
 _STREAMED = {"PNG": png_writing.write, "TIFF": tiff_writing.write}
 _STRIP = 1 << 20  # pixels of a whole picture that are handed on at once
-_PASTED = 64  # rows that Pillow copies at once
 
 Rgb = np.ndarray | Iterable[np.ndarray]
 
@@ -77,7 +57,7 @@ def save_photo(
     metadata, left_out = fitting(photo.metadata, wanted)
     dtype, strips = _strips(photo, rgb, wanted)
     channels = 3 if photo.alpha is None or not wanted.alpha else 4
-    encode = _STREAMED.get(wanted.name) or functools.partial(_encode_whole, wanted.name)
+    encode = _STREAMED.get(wanted.name) or functools.partial(pillow_writing.write, wanted)
     try:
         with _whole(target) as file:
             encode(file, strips, (*photo.size, channels), dtype, metadata)
@@ -166,22 +146,3 @@ def _strips(photo: Photo, rgb: Rgb, format: Format) -> tuple[np.dtype, Iterator[
             raise ValueError(f"{top} rows of {height}")
 
     return np.dtype(depth), finished()
-
-
-def _encode_whole(
-    name: str,
-    file: BinaryIO,
-    strips: Iterator[np.ndarray],
-    shape: tuple[int, int, int],
-    dtype: np.dtype,
-    metadata: Metadata,
-) -> None:
-    """Writes by way of Pillow, which needs the whole picture."""
-    height, width, channels = shape
-    image = Image.new("RGBA" if channels == 4 else "RGB", (width, height))
-    top = 0
-    for strip in strips:
-        for rows in np.split(strip, range(_PASTED, len(strip), _PASTED)):
-            image.paste(Image.fromarray(rows), (0, top))
-            top += len(rows)
-    image.save(file, name, **_OPTIONS[name], **pillow_arguments(metadata, name))

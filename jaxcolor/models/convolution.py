@@ -1,8 +1,7 @@
-"""The 3x3 convolution and the doubling that encoder and decoders are made of."""
+"""The layers that encoders, decoders and the small backbones are made of."""
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +10,8 @@ from jax import lax
 from jax.nn.initializers import Initializer, he_normal, lecun_normal, ones, zeros
 from jaxtyping import Array, Float
 
-from jaxcolor.models.fast import convolve, interleave, plain
+from jaxcolor.models import cpu
+from jaxcolor.models.cpu import plain
 
 HE_NORMAL = he_normal()
 
@@ -43,13 +43,13 @@ def convolution(
     name: str | None = None,
     kernel_init: Initializer = HE_NORMAL,
 ) -> nn.Conv:
-    """A 3x3 convolution as the seed's tables mean it: 'same', biased; by default for a ReLU."""
+    """A 3x3 convolution as in Deep Koalarization: 'same', biased; by default before a ReLU."""
     options: dict[str, Any] = {"name": name, "kernel_init": kernel_init}
     return nn.Conv(filters, (3, 3), stride, conv_general_dilated=_for_flax, **options)
 
 
 def _for_flax(x: Array, kernel: Array, strides: tuple[int, int], *_: Any, **__: Any) -> Array:
-    return convolve(x, kernel, strides[0])
+    return cpu.convolve(x, kernel, strides[0])
 
 
 class Convolution(nn.Module):
@@ -65,14 +65,30 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b h w c"], gain: Float[Array, " f"] | float = 1.0
+        self, x: Float[Array, "b h w c"], gain: Float[Array, "1 1 1 f"] | float = 1.0
     ) -> Float[Array, "b h2 w2 f"]:
         """Gives (B, ceil(H / stride), ceil(W / stride), filters), multiplied by `gain`."""
         shape = (self.size, self.size, x.shape[-1], self.filters)
         kernel = parameter(self, "kernel", lecun_normal(), shape) * gain
         if self.size == self.stride == 1:
             return x @ kernel[0, 0]
-        return plain(x, kernel, self.stride)
+        return plain.convolve(x, kernel, self.stride)
+
+
+class DepthwiseConvolution(nn.Module):
+    """A 'same' convolution of each channel by itself, kernel (k, k, 1, c), no bias."""
+
+    size: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b h w c"], gain: Float[Array, "1 1 1 c"] | float = 1.0
+    ) -> Float[Array, "b h2 w2 c"]:
+        """Gives (B, ceil(H / stride), ceil(W / stride), C), multiplied by `gain`."""
+        shape = (self.size, self.size, 1, x.shape[-1])
+        kernel = parameter(self, "kernel", lecun_normal(), shape)
+        return cpu.convolve_channels(x, kernel * gain, self.stride)
 
 
 class FrozenBatchNorm(nn.Module):
@@ -84,23 +100,18 @@ class FrozenBatchNorm(nn.Module):
     epsilon: float
 
     @nn.compact
-    def __call__(self, channels: int) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+    def __call__(self, channels: int) -> tuple[Float[Array, "1 1 1 c"], Float[Array, "1 1 1 c"]]:
         """Gives the factor and the summand."""
         scale = parameter(self, "scale", ones, (channels,))
         bias = parameter(self, "bias", zeros, (channels,))
         mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,)).value
         var = self.variable("batch_stats", "var", jnp.ones, (channels,)).value
         gain = scale * lax.rsqrt(var + self.epsilon)
-        return gain, bias - mean * gain
-
-
-def double(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
-    """Nearest neighbour, (B, h, w, C) -> (B, 2h, 2w, C)."""
-    return x.repeat(2, axis=1).repeat(2, axis=2)
+        return _of_channels(gain), _of_channels(bias - mean * gain)
 
 
 class DoubledConvolution(nn.Module):
-    """`convolution` of `double(x)`, with the channels of `skip` behind, if there are any."""
+    """`convolution` of `x` doubled (nearest neighbour), with `skip`'s channels behind, if any."""
 
     filters: int
 
@@ -112,37 +123,9 @@ class DoubledConvolution(nn.Module):
         channels = x.shape[-1] + (0 if skip is None else skip.shape[-1])
         kernel = parameter(self, "kernel", HE_NORMAL, (3, 3, channels, self.filters))
         bias = parameter(self, "bias", zeros, (self.filters,))
-        maps = (x,) if skip is None else (x, skip)
-        return bias + lax.platform_dependent(
-            kernel, *maps, cpu=doubled_by_parts, default=doubled_as_it_stands
-        )
+        return _of_channels(bias) + cpu.convolve_doubled(kernel, x, skip)
 
 
-def doubled_as_it_stands(kernel: Array, x: Array, *skip: Array) -> Array:
-    """The plain form: for GPU and TPU."""
-    return plain(jnp.concatenate([double(x), *skip], axis=-1), kernel)
-
-
-def doubled_by_parts(kernel: Array, x: Array, *skip: Array) -> Array:
-    """The same without doubling: for a CPU.
-
-    Along an axis, an even pixel and its two neighbours lie on only two samples of `x`, an odd
-    one too. So each of the four kinds of pixels is a 2x2 convolution of `x` itself, its weights
-    sums of the kernel's, and 4/9 of the multiplications remain. Of the pyramid's levels P2, P4 and
-    P8 the forward pass takes 0.5 to 0.7 of the time, with both gradients 0.5 to 0.6.
-    """
-    channels = x.shape[-1]
-    own, other = kernel[:, :, :channels], kernel[:, :, channels:]
-    kinds = [
-        plain(x, _met(_met(own, 0, row), 1, column), padding=((1 - row, row), (1 - column, column)))
-        for row, column in product((0, 1), repeat=2)
-    ]  # (B, h, w, F) each
-    y = interleave(kinds)
-    return y + plain(skip[0], other) if skip else y
-
-
-def _met(kernel: Array, axis: int, odd: int) -> Array:
-    """The weights of the two samples that an even or an odd pixel meets along an axis."""
-    first, middle, last = jnp.split(kernel, 3, axis)
-    pair = (first + middle, last) if odd else (first, middle + last)
-    return jnp.concatenate(pair, axis)
+def _of_channels(values: Float[Array, " c"]) -> Float[Array, "1 1 1 c"]:
+    """One value for each channel, as kernels and maps are laid out."""
+    return values.reshape(1, 1, 1, -1)

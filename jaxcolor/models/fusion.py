@@ -71,5 +71,5 @@ class _TiledDense(nn.Module):
         kernel = parameter(self, "kernel", _balanced(depth, self.vector_variance), shape)
         bias = parameter(self, "bias", nn.initializers.zeros, (self.filters,))
         local = features @ kernel[0, 0, :depth]  # (B, h, w, F)
-        everywhere = vector @ kernel[0, 0, depth:] + bias  # (B, F)
+        everywhere = vector @ kernel[0, 0, depth:] + bias[None]  # (B, F)
         return local + jnp.expand_dims(everywhere, (1, 2))

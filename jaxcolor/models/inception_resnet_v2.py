@@ -1,13 +1,8 @@
-"""Inception-ResNet-v2, the seed's backbone: 55,873,736 parameters, 1000 ImageNet logits from RGB.
+"""Inception-ResNet-v2, Deep Koalarization's backbone: RGB in, 1000 ImageNet logits out.
 
-The network is that of Szegedy et al. 2016 (arXiv 1602.07261), figure 15, in the shape of the
-published weights and of `keras.applications.InceptionResNetV2`: the stem is near figure 14's,
-mixed_5b stands between stem and blocks, and the widths are 320, 1088 and 2080.
-
-One set of weights has two forms. As trained: convolutions without bias, each with its batch norm;
-this one can be fine-tuned. Folded: `InceptionResNetV2(folded=True)` with the variables that `fold`
-makes, for inference; batch norm has become the convolution's bias, and 1x1 convolutions that read
-one input have become one.
+55,873,736 parameters. The network is that of Szegedy et al. 2016 (arXiv 1602.07261), figure 15, in
+the shape of the published weights and of `keras.applications.InceptionResNetV2`: the stem is near
+figure 14's, mixed_5b stands between stem and blocks, and the widths are 320, 1088 and 2080.
 
 The repeated blocks are scanned: their parameters are stacked on axis 0, and XLA compiles each body
 once.
@@ -15,17 +10,16 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
-import jax
-import numpy as np
 from flax import linen as nn
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcolor.models import cpu
 from jaxcolor.models.convolution import parameter
-from jaxcolor.models.fast import convolve, plain
+from jaxcolor.models.cpu import plain
+from jaxcolor.models.interfaces import Backbone
 
 
 class Conv(NamedTuple):
@@ -76,18 +70,6 @@ MIN_SIZE = 75  # the smallest side that leaves one pixel after mixed_7a
 EPSILON = 1e-3  # of the batch norm, as Keras trained it; Flax's default is 1e-5
 MOMENTUM = 0.99  # Keras's; only used with train=True
 
-JOINED = "joined"  # the folded form's 1x1 convolution that begins several branches
-# The branches that read their module's own input; mixed_5b's last one reads its average.
-BRANCHES: dict[str, Chains] = {
-    "mixed_5b": MIXED_5B[:3],
-    "block35": BLOCK35,
-    "mixed_6a": MIXED_6A,
-    "block17": BLOCK17,
-    "mixed_7a": MIXED_7A,
-    "block8": BLOCK8,
-    "block8_10": BLOCK8,
-}
-
 
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     """3x3, stride 2, 'valid': the only max pool of the network."""
@@ -98,7 +80,7 @@ class Convolution(nn.Module):
     """A convolution with a kernel (h, w, in, out)."""
 
     spec: Conv
-    use_bias: bool
+    use_bias: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 f"]:
@@ -109,77 +91,55 @@ class Convolution(nn.Module):
         if kernel_size == (1, 1) and stride == 1:
             x = x @ kernel[0, 0]
         elif kernel_size == (3, 3) and stride == 1:
-            x = convolve(x, kernel, padding=padding)
+            x = cpu.convolve(x, kernel, padding=padding)
         else:
-            x = plain(x, kernel, stride, padding)
+            x = plain.convolve(x, kernel, stride, padding)
         if self.use_bias:
-            x = x + self.param("bias", nn.initializers.zeros_init(), (filters,))
+            bias = self.param("bias", nn.initializers.zeros_init(), (filters,))
+            x = x + bias.reshape(1, 1, 1, -1)
         return x
 
 
 class ConvBN(nn.Module):
-    """Convolution, batch norm without scale, ReLU; once folded, convolution with bias, ReLU."""
+    """Convolution, batch norm without scale, ReLU."""
 
     spec: Conv
-    folded: bool
     train: bool
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 f"]:
         """Give maps >= 0."""
-        x = Convolution(self.spec, use_bias=self.folded, name="conv")(x)
-        if not self.folded:
-            x = nn.BatchNorm(
-                use_running_average=not self.train,
-                momentum=MOMENTUM,
-                epsilon=EPSILON,
-                use_scale=False,
-                name="bn",
-            )(x)
-        return nn.relu(x)
+        x = Convolution(self.spec, name="conv")(x)
+        norm = nn.BatchNorm(
+            use_running_average=not self.train,
+            momentum=MOMENTUM,
+            epsilon=EPSILON,
+            use_scale=False,
+            name="bn",
+        )
+        return nn.relu(norm(x))
 
 
 class Branching(nn.Module):
     """What the figures' modules share: branches of convolutions that read one input."""
 
-    folded: bool
     train: bool
 
     def conv(self, spec: Conv, name: str) -> ConvBN:
-        """Name a convolution of this module, in this module's form."""
-        return ConvBN(spec, self.folded, self.train, name=name)
+        """Name a convolution of this module."""
+        return ConvBN(spec, self.train, name=name)
 
     def branches(
         self, x: Float[Array, "b h w c"], chains: Chains
     ) -> list[Float[Array, "b h2 w2 f"]]:
         """Give each branch's output, in order."""
         outputs = []
-        for number, (y, chain) in enumerate(zip(self.heads(x, chains), chains, strict=True)):
-            for step, spec in enumerate(chain[1:], start=1):
+        for number, chain in enumerate(chains):
+            y = x
+            for step, spec in enumerate(chain):
                 y = self.conv(spec, f"branch_{number}_{step}")(y)
             outputs.append(y)
         return outputs
-
-    def heads(self, x: Float[Array, "b h w c"], chains: Chains) -> list[Float[Array, "b h2 w2 f"]]:
-        """Give the output of each branch's first convolution."""
-        joined = joinable(chains) if self.folded else ()
-        heads = {
-            number: self.conv(chain[0], f"branch_{number}_0")(x)
-            for number, chain in enumerate(chains)
-            if number not in joined
-        }
-        if joined:
-            widths = [chains[number][0].filters for number in joined]
-            wide = self.conv(Conv(sum(widths)), JOINED)(x)  # (B, H, W, sum of the widths)
-            ends = [sum(widths[:count]) for count in range(1, len(widths))]
-            heads.update(zip(joined, jnp.split(wide, ends, axis=-1), strict=True))
-        return [heads[number] for number in range(len(chains))]
-
-
-def joinable(chains: Chains) -> tuple[int, ...]:
-    """List the branches that begin 1x1, where there are two of them or more."""
-    numbers = [number for number, chain in enumerate(chains) if chain[0].kernel == (1, 1)]
-    return tuple(numbers) if len(numbers) > 1 else ()
 
 
 class Stem(Branching):
@@ -204,7 +164,7 @@ class Mixed5b(Branching):
         # As in Keras, the mean is of the pixels that exist: the padding does not count.
         mean = nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
         pooled = self.conv(MIXED_5B[3][0], "branch_3_0")(mean)
-        return jnp.concatenate([*self.branches(x, BRANCHES["mixed_5b"]), pooled], axis=-1)
+        return jnp.concatenate([*self.branches(x, MIXED_5B[:3]), pooled], axis=-1)
 
 
 class Reduction(Branching):
@@ -242,14 +202,8 @@ def repeated(times: int, **fields: Any) -> Any:
     return scan(**fields)
 
 
-class InceptionResNetV2(nn.Module):
-    """(B, H, W, 3) RGB in [-1, 1] -> (B, 1000) ImageNet logits.
-
-    Attributes:
-      folded: takes the variables that `fold` makes, for inference only.
-    """
-
-    folded: bool = False
+class InceptionResNetV2(Backbone):
+    """(B, H, W, 3) RGB in [-1, 1] -> (B, 1000) ImageNet logits."""
 
     input_size: ClassVar[int] = 299
 
@@ -268,7 +222,7 @@ class InceptionResNetV2(nn.Module):
           x: (B, H, W, 3) RGB in [-1, 1], H and W at least 75; 299 is what it was trained on.
           train: batch norm uses the batch's own statistics and updates its running ones, so
             `mutable=["batch_stats"]` is needed.
-          endpoints: also gives the named maps.
+          endpoints: also gives the named maps, which are all there is without the top.
 
         Returns:
           Logits (B, 1000), before any softmax. With `endpoints` also a dict; at 299x299: `stem`
@@ -277,71 +231,28 @@ class InceptionResNetV2(nn.Module):
           after its ReLU, `pooled` (B, 1536).
 
         Raises:
-          ValueError: `x` is no RGB or too small, or a folded network is to be trained.
+          ValueError: `x` is no RGB or too small.
         """
         if x.ndim != 4 or x.shape[-1] != 3 or min(x.shape[1:3]) < MIN_SIZE:
             raise ValueError(
                 f"input is {x.shape}: Inception-ResNet-v2 takes (batch, height, width, 3), "
                 f"sides of {MIN_SIZE} pixels or more"
             )
-        if train and self.folded:
-            raise ValueError("a folded network has no batch norm to train: use folded=False")
-        form: dict[str, Any] = {"folded": self.folded, "train": train}
         maps = {}
-        x = maps["stem"] = Stem(**form, name="stem")(x)
-        x = maps["mixed_5b"] = Mixed5b(**form, name="mixed_5b")(x)
-        x, _ = repeated(10, **form, chains=BLOCK35, scale=0.17, name="block35")(x, None)
+        x = maps["stem"] = Stem(train=train, name="stem")(x)
+        x = maps["mixed_5b"] = Mixed5b(train=train, name="mixed_5b")(x)
+        x, _ = repeated(10, train=train, chains=BLOCK35, scale=0.17, name="block35")(x, None)
         maps["block35"] = x  # (B, 35, 35, 320)
-        x = maps["mixed_6a"] = Reduction(**form, chains=MIXED_6A, name="mixed_6a")(x)
-        x, _ = repeated(20, **form, chains=BLOCK17, scale=0.1, name="block17")(x, None)
+        x = maps["mixed_6a"] = Reduction(train=train, chains=MIXED_6A, name="mixed_6a")(x)
+        x, _ = repeated(20, train=train, chains=BLOCK17, scale=0.1, name="block17")(x, None)
         maps["block17"] = x  # (B, 17, 17, 1088)
-        x = maps["mixed_7a"] = Reduction(**form, chains=MIXED_7A, name="mixed_7a")(x)
-        x, _ = repeated(9, **form, chains=BLOCK8, scale=0.2, name="block8")(x, None)
-        x, _ = Block(**form, chains=BLOCK8, scale=1.0, relu=False, name="block8_10")(x)
+        x = maps["mixed_7a"] = Reduction(train=train, chains=MIXED_7A, name="mixed_7a")(x)
+        x, _ = repeated(9, train=train, chains=BLOCK8, scale=0.2, name="block8")(x, None)
+        x, _ = Block(train=train, chains=BLOCK8, scale=1.0, relu=False, name="block8_10")(x)
         maps["block8"] = x  # (B, 8, 8, 2080)
-        x = maps["conv_7b"] = ConvBN(CONV_7B, **form, name="conv_7b")(x)
+        x = maps["conv_7b"] = ConvBN(CONV_7B, train=train, name="conv_7b")(x)
         x = maps["pooled"] = x.mean(axis=(1, 2))  # (B, 1536)
+        if not self.include_top:
+            return maps
         logits = nn.Dense(CLASSES, name="classifier")(x)
         return (logits, maps) if endpoints else logits
-
-
-def fold(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables of `InceptionResNetV2()` -> those of `InceptionResNetV2(folded=True)`.
-
-    The same function, to rounding. Pure; JAX arrays give JAX arrays (jittable), NumPy gives NumPy.
-
-    Args:
-      variables: `params` and `batch_stats`, as trained.
-
-    Returns:
-      `params` alone.
-
-    Raises:
-      ValueError: there are no `batch_stats`: the variables are folded already.
-    """
-    if "batch_stats" not in variables:
-        raise ValueError("these variables hold no batch_stats: they are folded already")
-    params = _fold_batch_norm(variables["params"], variables["batch_stats"])
-    for name, chains in BRANCHES.items():
-        if joined := joinable(chains):
-            heads = [params[name].pop(f"branch_{number}_0")["conv"] for number in joined]
-            params[name][JOINED] = {"conv": jax.tree.map(_concatenate, *heads)}
-    return {"params": params}
-
-
-def _fold_batch_norm(params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
-    if "bn" in params:
-        rate = (stats["bn"]["var"] + EPSILON) ** -0.5  # (filters,), blocks on axis 0
-        kernel = params["conv"]["kernel"] * rate[..., None, None, None, :]
-        bias = params["bn"]["bias"] - stats["bn"]["mean"] * rate
-        return {"conv": {"kernel": kernel, "bias": bias}}
-    return {
-        name: _fold_batch_norm(value, stats.get(name, {})) if isinstance(value, Mapping) else value
-        for name, value in params.items()
-    }
-
-
-def _concatenate(*leaves: Any) -> Any:
-    """Along the filters; NumPy stays NumPy, which needs no compiling."""
-    numpy = isinstance(leaves[0], np.ndarray)
-    return (np if numpy else jnp).concatenate(leaves, axis=-1)

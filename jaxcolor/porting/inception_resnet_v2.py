@@ -33,6 +33,7 @@ from jaxcolor.models.inception_resnet_v2 import (
     InceptionResNetV2,
 )
 from jaxcolor.porting.keras_file import Group, md5, open_legacy
+from jaxcolor.porting.verification import Verification, compare
 
 URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/inception_resnet_v2/"
@@ -181,25 +182,6 @@ def is_official(path: str | os.PathLike[str]) -> bool:
     return md5(path) == MD5
 
 
-class Verification(NamedTuple):
-    """How far our network is from Keras's.
-
-    Attributes:
-      errors: for each map and the logits, the largest difference over the largest value.
-      same_class: the share of pictures whose first class is the same.
-    """
-
-    errors: dict[str, float]
-    same_class: float
-
-    @property
-    def passed(self) -> bool:
-        """Maps agree to 1e-4, logits to 1e-3, and every picture gets the same class."""
-        limits = {name: 1e-3 if name == "logits" else 1e-4 for name in self.errors}
-        close = all(error <= limits[name] for name, error in self.errors.items())
-        return close and self.same_class == 1.0
-
-
 # Our map -> Keras's layer. Its conv_7b is before batch norm and ReLU, ours behind them.
 KERAS_LAYERS = {
     "mixed_5b": "mixed_5b",
@@ -213,31 +195,19 @@ KERAS_LAYERS = {
 def verify(
     path: str | os.PathLike[str],
     variables: dict[str, Any],
-    pictures: Float[Array, "b 299 299 3"] | None = None,
+    pictures: Float[np.ndarray, "b 299 299 3"],
 ) -> Verification:
     """Compare our network with `keras.applications`, which loads the same file itself.
 
     Args:
       path: the legacy Keras HDF5 file that `variables` were ported from.
       variables: what `port(path)` gave, or was written and read back.
-      pictures: RGB in [-1, 1]; without them, four made-up ones.
+      pictures: RGB in [-1, 1].
 
     Raises:
       ImportError: Keras, or its backend, is not installed.
     """
-    x = made_up_pictures() if pictures is None else np.asarray(pictures, np.float32)
-    return compare(our_maps(variables, x), keras_maps(path, x))
-
-
-def compare(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> Verification:
-    """Measure how far `ours` are from `theirs`, relative to each picture's largest value."""
-    errors = {}
-    for name, expected in theirs.items():
-        axes = tuple(range(1, expected.ndim))
-        differences = np.abs(ours[name] - expected).max(axis=axes)
-        errors[name] = float((differences / np.abs(expected).max(axis=axes)).max())
-    same = ours["logits"].argmax(-1) == theirs["logits"].argmax(-1)
-    return Verification(errors, float(same.mean()))
+    return compare(our_maps(variables, pictures), keras_maps(path, pictures))
 
 
 @jax.jit
@@ -253,7 +223,10 @@ def our_maps(variables: dict[str, Any], x: np.ndarray) -> dict[str, np.ndarray]:
 
 def keras_maps(path: str | os.PathLike[str], x: np.ndarray) -> dict[str, np.ndarray]:
     """Run `keras.applications.InceptionResNetV2` with the weights of `path`."""
-    import keras
+    try:
+        import keras
+    except ImportError as error:
+        raise ImportError(f"the comparison needs Keras and TensorFlow ({error})") from None
 
     model = keras.applications.InceptionResNetV2(weights=None, classifier_activation=None)
     with tempfile.TemporaryDirectory() as folder:
@@ -263,10 +236,3 @@ def keras_maps(path: str | os.PathLike[str], x: np.ndarray) -> dict[str, np.ndar
     outputs = {name: model.get_layer(layer).output for name, layer in KERAS_LAYERS.items()}
     maps = keras.Model(model.input, outputs).predict(x, batch_size=4, verbose=0)
     return {name: np.asarray(value) for name, value in maps.items()}
-
-
-def made_up_pictures(count: int = 4) -> np.ndarray:
-    """Make tiles of random colours, (count, 299, 299, 3) in [-1, 1]."""
-    rng = np.random.default_rng(0)
-    coarse = rng.uniform(-1, 1, (count, 13, 13, 3)).astype(np.float32)
-    return np.kron(coarse, np.ones((1, 23, 23, 1), np.float32))

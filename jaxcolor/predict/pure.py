@@ -56,7 +56,7 @@ def shrink_part(
 def predict(params: Params, lightness: Float[Array, "b h h"]) -> Float[Array, "b s s 3"]:
     """L at the network's input size -> Lab at the size of its answer."""
     ab = color.network_to_ab(_chroma(params, color.lightness_to_network(lightness[..., None])))
-    ab = _from_inside(ab, params.config.border) * params.config.saturation
+    ab = _from_inside(ab, params.config.prediction.border) * params.config.prediction.saturation
     matrix = resize_matrix(lightness.shape[1], ab.shape[1])
     guide = _matmul("ih,bhw,jw->bij", matrix, lightness, matrix)
     return jnp.concatenate([guide[..., None], ab], axis=-1)
@@ -64,7 +64,7 @@ def predict(params: Params, lightness: Float[Array, "b h h"]) -> Float[Array, "b
 
 def _chroma(params: Params, scaled: Float[Array, "b h h 1"]) -> Float[Array, "b s s 2"]:
     """L / 50 - 1 -> ab / 110; the mean over both mirror images, if the config says so."""
-    if not params.config.mirrored:
+    if not params.config.prediction.mirrored:
         return forward(params.config, params.variables, scaled)
     both = jnp.concatenate([scaled, scaled[:, :, ::-1]])
     one, other = jnp.split(forward(params.config, params.variables, both), 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import math
@@ -68,7 +69,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
         photos,
         size=config.crop,
         min_area=config.min_crop_area,
-        **start.fields(config, training_batches),  # batch, seed, aging
+        **start.fields(config, training_batches),  # batch, seed, aging, ...
     )
     squares = functools.partial(validation_batches, validation_photos, size=config.crop)
 
@@ -107,7 +108,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
         Journal(workdir, config) as journal,
     ):
         restored = checkpoints.restore_latest(state.moving())
-        state = state if restored is None else state.replace(**restored)
+        state = state if restored is None else dataclasses.replace(state, **restored)
         first_step = int(jax.device_get(state.step))
         if restored is not None:
             _LOG.info("going on from the checkpoint of step %d", first_step)

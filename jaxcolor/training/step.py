@@ -21,7 +21,9 @@ from jaxcolor.models.colorizer import (
     make_network,
     read_chroma,
     split_trained,
+    to_input,
 )
+from jaxcolor.models.heads import HEADS
 from jaxcolor.training import losses, sharding
 from jaxcolor.training.losses import Batch, Loss
 
@@ -96,7 +98,8 @@ def tuned_parts(network: Config, tuned_from: str) -> tuple[str, ...]:
     """
     if not tuned_from:
         return ()
-    parts = getattr(BACKBONES[network.backbone], "PARTS", ())
+    backbone = BACKBONES[network.backbone]
+    parts = backbone.parts()
     if tuned_from not in parts:
         raise ValueError(
             f"tuned_from: {tuned_from!r} is no part of {network.backbone} "
@@ -281,13 +284,14 @@ def _predict(
     lightness, truth = to_network(batch, network.size)
     variables = join_trained(trainable, frozen)
     variables = jax.tree.map(lambda leaf: leaf.astype(module.dtype), variables)
-    output = jnp.asarray(module.apply(variables, lightness, seeds), jnp.float32)
-    prediction = read_chroma(network, output) if network.head == "regression" else output
+    output = jnp.asarray(module.apply(variables, to_input(network, lightness), seeds), jnp.float32)
+    prediction = output if HEADS[network.head].is_distribution else read_chroma(network, output)
     return prediction, {**batch, "lightness": lightness, "ab": truth}
 
 
 def _chroma(network: Config, prediction: Array) -> Float[Array, "b s s 2"]:
-    return prediction if network.head == "regression" else read_chroma(network, prediction)
+    is_distribution = HEADS[network.head].is_distribution
+    return read_chroma(network, prediction) if is_distribution else prediction
 
 
 def _scalar(value: Array) -> Array:

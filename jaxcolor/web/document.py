@@ -10,14 +10,7 @@ from jaxcolor import image_io
 from jaxcolor.web import problem
 
 _MAX_SATURATION = 100.0
-MEDIA_TYPES = {
-    "PNG": "image/png",
-    "TIFF": "image/tiff",
-    "JPEG": "image/jpeg",
-    "WEBP": "image/webp",
-    "AVIF": "image/avif",
-    "BMP": "image/bmp",
-}
+MEDIA_TYPES = {format.name: format.media_type for format in image_io.WRITTEN}
 
 
 class Options(pydantic.BaseModel):

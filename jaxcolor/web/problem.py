@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from jaxcolor.image_io import NotAPhoto, PhotoError, TooLarge, WrongFrame
+from jaxcolor.image_io import FORMATS, NotAPhoto, PhotoError, TooLarge, WrongFrame, listed
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5  # seconds
+_KINDS = listed(format.title for format in FORMATS)
+_COSTLY = listed(format.title for format in FORMATS if format.costly)
 
 
 class Problem(Exception):
@@ -62,8 +64,7 @@ def of_photo(error: PhotoError, max_pixels: int) -> Problem:
         return Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "not-a-photo",
-            f"The file is {_kind(said)}. JPEG, PNG, TIFF, WebP, AVIF, BMP, GIF and JPEG 2000 can be"
-            " read here.",
+            f"The file is {_kind(said)}. {_KINDS} can be read here.",
         )
     if isinstance(refusal, TooLarge):
         most = f"{max_pixels / 1e6:,.0f} million" if max_pixels >= 1e6 else f"{max_pixels:,}"
@@ -71,8 +72,8 @@ def of_photo(error: PhotoError, max_pixels: int) -> Problem:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "too-many-pixels",
             f"The photo is too large: it has {refusal.width:,} x {refusal.height:,} pixels, and"
-            f" this server takes at most {most} (for WebP, AVIF, HEIC and JPEG 2000 two fifths of"
-            " that). Make it smaller, or use the command `jaxcolor colorize`.",
+            f" this server takes at most {most} (for {_COSTLY} two fifths of that)."
+            " Make it smaller, or use the command `jaxcolor colorize`.",
         )
     if isinstance(refusal, WrongFrame):
         return Problem(

@@ -61,7 +61,7 @@ def main() -> None:
     told = {}
 
     recipe = load_recipe("smoke")
-    params = start.first_params(recipe, Config(network="pyramid", size=32))
+    params = start.first_params(recipe, Config(network="pyramid").predicting(size=32))
     spread = Step(eight, params, recipe)
     told["pyramid"] = spread.messages() | {
         "eight devices": spread.figures(),

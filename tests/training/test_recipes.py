@@ -86,7 +86,7 @@ def test_the_seeds_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Pat
 
     lost = colorize(tmp_path / "elsewhere")
     assert lost.returncode == 2
-    assert "python scripts/port_weights.py inception_resnet_v2" in lost.stderr
+    assert "jaxcolor port inception_resnet_v2" in lost.stderr
     found = colorize(folder)
     assert found.returncode == 0, found.stderr
     assert (tmp_path / "out.png").is_file()

@@ -176,7 +176,7 @@ def test_schedules() -> None:
 
 def test_a_run_starts_from_the_backbone_or_from_a_colorizer() -> None:
     config = recipe(tuned_from="block7a")
-    params = start.first_params(config, Config(network="pyramid", size=32))
+    params = start.first_params(config, Config(network="pyramid").predicting(size=32))
     state = init_state(params, optax.sgd(1.0), tuned_from=config.tuned_from)
     assert set(state.trainable["backbone"]) == {"block7a", "head"}
     assert "block6a" in state.frozen["params"]["backbone"]
@@ -199,7 +199,7 @@ def test_a_run_starts_from_the_backbone_or_from_a_colorizer() -> None:
 
 def test_a_backbone_may_be_random() -> None:
     """All of it is another with another seed, and nothing of it is from a file."""
-    network = Config(network="pyramid", size=32)
+    network = Config(network="pyramid").predicting(size=32)
     one, other = (start.first_params(recipe(backbone_weights="", seed=n), network) for n in (0, 1))
     pretrained = start.first_params(recipe(), network)
     for path, kernel in traverse_util.flatten_dict(one.variables["params"]["backbone"]).items():
@@ -290,7 +290,7 @@ def test_rare_colours_weigh_more_and_a_pixel_one_on_average() -> None:
 
 def test_bin_weights_come_from_the_photos() -> None:
     red = np.full((2, 64, 64, 3), (200, 40, 40), np.uint8)
-    got = start.bin_weights([{"rgb": red}] * 3, Config(network="pyramid", size=64))
+    got = start.bin_weights([{"rgb": red}] * 3, Config(network="pyramid").predicting(size=64))
     lab = skimage.color.rgb2lab(red[0, 0, 0] / 255)
     nearest = np.hypot(*(BINS - lab[1:]).T).argmin()
     assert got.argmin() == nearest

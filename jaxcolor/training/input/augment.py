@@ -1,4 +1,4 @@
-"""What is done to a decoded photo: the crop, the mirror, and the grey of an old photo.
+"""What is done to a decoded photo: the crop, the mirror, the grey of an old photo, a margin.
 
 All of it is stateless: the same seed gives the same pixels.
 """
@@ -24,12 +24,20 @@ _ORTHOCHROMATIC = np.array([0.02, 0.50, 0.48], np.float32)
 # How far an old photo may go. In the five scans of 1865 to 1929 in examples/, the darkest hundredth
 # ends at 10 to 32 % of the range and the brightest begins at 73 to 94 %; the others were chosen by
 # eye, beside these.
-_MAX_FADING = 0.25  # of black and of white, each towards the other
+_MAX_FADING = 0.35  # of black and of white, each towards the other
 _MAX_BLUR = 1.2  # pixels, standard deviation
 _MAX_GRAIN = 0.06  # standard deviation, of the range from black to white
 _MAX_GAMMA = 0.5  # powers of two, up and down
 _MAX_CONTRAST = 0.5  # powers of two, up and down
+_MAX_VIGNETTE = 0.75  # of the tone, lost in the corners
+_SCRATCHES = 10
+_SPECKS = 50
+_MAX_HALFTONE = 0.2  # of the range from black to white
+_HALFTONE_PERIODS = (2.0, 6.0)  # pixels
 _JPEG_QUALITY = (40, 95)
+
+_MAX_MARGIN = 0.15  # of the picture's side, at each side
+_MARGIN_LEVELS = np.array([[235, 255], [90, 210], [0, 30]], np.float32)  # white, grey, black
 
 _CURVE_STEPS = 1 << 16  # the steepest of them is a twentieth of an 8-bit step
 
@@ -91,10 +99,11 @@ def exact_grey(rgb: tf.Tensor) -> tf.Tensor:
 def aged_grey(rgb: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """A photo as an old print of it might have been scanned.
 
-    In the order in which it happens to a picture: a soft lens, a film between panchromatic and
-    orthochromatic, its gamma and contrast, grain (strongest in the middle tones), fading of black
-    and white, JPEG. Each has a strength of its own at random, from nearly nothing up. A model of
-    our own, made of what is commonly known about film; not calibrated against any.
+    In the order in which it happens to a picture: a soft lens that is darker towards its corners, a
+    film between panchromatic and orthochromatic, its gamma and contrast, grain (strongest in the
+    middle tones), the dots of a halftone, fading of black and white, scratches and specks, JPEG.
+    Each is left out by half of the photos, and has a strength of its own at random in the others. A
+    model of our own, made of what is commonly known about film; not calibrated against any.
 
     Args:
       rgb: uint8 (S, S, 3).
@@ -103,23 +112,150 @@ def aged_grey(rgb: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     Returns:
       uint8 (S, S)
     """
-    seeds = tf.random.split(seed, 2)
-    film, blur, gamma, contrast, grain, black, white, quality = tf.unstack(
-        tf.random.stateless_uniform((8,), seeds[0])
+    seeds = tf.random.split(seed, 5)
+    film, blur, vignette, gamma, contrast, grain, dots, black, white, damage, quality = tf.unstack(
+        tf.maximum(2 * tf.random.stateless_uniform((11,), seeds[0]) - 1, 0)
     )
+    up_or_down = tf.sign(tf.random.stateless_normal((2,), seeds[1]))
     light = _mix(rgb, _PANCHROMATIC + film * (_ORTHOCHROMATIC - _PANCHROMATIC))
     tone = _to_srgb(_blur(light, blur * _MAX_BLUR))
-    tone = tone ** (2.0 ** ((2 * gamma - 1) * _MAX_GAMMA))
-    steepness = 2.0 ** ((2 * contrast - 1) * _MAX_CONTRAST)
+    tone *= 1 - vignette * _MAX_VIGNETTE * _squared_radius(rgb.shape[0])
+    tone = tone ** (2.0 ** (up_or_down[0] * gamma * _MAX_GAMMA))
+    steepness = 2.0 ** (up_or_down[1] * contrast * _MAX_CONTRAST)
     tone = tf.clip_by_value(0.5 + (tone - 0.5) * steepness, 0.0, 1.0)
-    noise = tf.random.stateless_normal(tf.shape(tone), seeds[1])
+    noise = tf.random.stateless_normal(tf.shape(tone), seeds[2])
     tone += grain * _MAX_GRAIN * 4 * tone * (1 - tone) * noise
+    tone += dots * _MAX_HALFTONE * _halftone(rgb.shape[0], seeds[3])
     darkest, brightest = black * _MAX_FADING, 1 - white * _MAX_FADING
-    pixels = _to_bytes(darkest + tone * (brightest - darkest))
+    tone = darkest + tf.clip_by_value(tone, 0.0, 1.0) * (brightest - darkest)
+    pixels = _to_bytes(_damaged(tone, damage, seeds[4]))
     low, high = _JPEG_QUALITY
-    jpeg_quality = low + tf.cast(quality * (high - low + 1), tf.int32)
+    jpeg_quality = high - tf.cast(quality * (high - low), tf.int32)
     scanned = tf.image.adjust_jpeg_quality(pixels[..., None], jpeg_quality)[..., 0]
     return tf.ensure_shape(scanned, rgb.shape[:2])
+
+
+def framed(pictures: tuple[tf.Tensor, ...], share: float, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Pictures of one photo with one margin round them, for a share of the photos.
+
+    The margin is white, grey or black, with a little noise; up to 15 % at each side, none at some.
+
+    Args:
+      pictures: uint8 (S, S) or (S, S, 3) each.
+      share: of the photos that get one, in [0, 1].
+      seed: int64 (2,).
+    """
+    size = pictures[0].shape[0]
+    seeds = tf.random.split(seed, 4)
+    chance, kind, level = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
+    ends = tf.maximum(1.3 * tf.random.stateless_uniform((4,), seeds[1]) - 0.3, 0) * _MAX_MARGIN
+    place = (tf.range(size, dtype=tf.float32) + 0.5) / size
+    outside = (place[:, None] < ends[0]) | (place[:, None] > 1 - ends[1])
+    outside |= (place < ends[2]) | (place > 1 - ends[3])
+    outside &= chance < share
+    low, high = tf.unstack(tf.gather(_MARGIN_LEVELS, tf.cast(kind * len(_MARGIN_LEVELS), tf.int32)))
+    noise = tf.random.stateless_normal((size, size), seeds[2])
+    margin = tf.clip_by_value(tf.round(low + level * (high - low) + noise), 0, 255)
+    margin = tf.cast(margin, tf.uint8)
+
+    def of(picture: tf.Tensor) -> tf.Tensor:
+        if picture.shape.rank == 2:
+            return tf.where(outside, margin, picture)
+        return tf.where(outside[..., None], margin[..., None], picture)
+
+    return tuple(of(picture) for picture in pictures)
+
+
+def sometimes_colourless(rgb: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
+    """A picture of something that has no colour in the place of a share of the photos.
+
+    A flat surface, a ramp, a page of print, or the photo's own outlines as a drawing.
+
+    Args:
+      rgb: uint8 (S, S, 3).
+      share: in [0, 1].
+      seed: int64 (2,).
+
+    Returns:
+      uint8 (S, S, 3)
+    """
+    seeds = tf.random.split(seed, 2)
+    chance = tf.random.stateless_uniform((), seeds[0])
+    return tf.cond(chance < share, lambda: _colourless(rgb, seeds[1]), lambda: rgb)
+
+
+@tf.function(autograph=False)
+def _colourless(rgb: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    size = rgb.shape[0]
+    seeds = tf.random.split(seed, 4)
+    one, other, angle, pitch, noise, kind = tf.unstack(tf.random.stateless_uniform((6,), seeds[0]))
+    row, column = _places(size)
+
+    def ramp(height: tf.Tensor) -> tf.Tensor:
+        turn = 2 * np.pi * angle
+        along = 0.5 + 0.5 * (tf.cos(turn) * row + tf.sin(turn) * column)
+        return one + height * (along - 0.5)
+
+    def page() -> tf.Tensor:
+        lines = tf.cast(tf.math.floormod(row * size / 2, 5 + 7 * pitch) < 3 + 3 * pitch, tf.float32)
+        letters = tf.random.stateless_uniform((size, size // 2 + 1), seeds[1]) < 0.55
+        letters = tf.repeat(tf.cast(letters, tf.float32), 2, axis=1)[:, :size]
+        return 0.75 + 0.25 * one - (0.4 + 0.35 * other) * lines * letters
+
+    def drawing() -> tf.Tensor:
+        tone = _to_srgb(_mix(rgb, _PANCHROMATIC))
+        steps = tf.abs(tone[1:, :-1] - tone[:-1, :-1]) + tf.abs(tone[:-1, 1:] - tone[:-1, :-1])
+        return 0.8 + 0.2 * one - (2 + 4 * other) * tf.pad(steps, ((0, 1), (0, 1)))
+
+    made = (lambda: ramp(tf.zeros(())), lambda: ramp(2 * other - 1), page, drawing)
+    tone = tf.switch_case(tf.cast(kind * len(made), tf.int32), made)
+    tone += 0.02 * noise * tf.random.stateless_normal((size, size), seeds[2])
+    return tf.repeat(_to_bytes(tone)[..., None], 3, axis=-1)
+
+
+def _places(size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where the pixels of a square lie: rows (S, 1) and columns (1, S), from -1 to 1."""
+    place = (2 * tf.range(size, dtype=tf.float32) + 1) / size - 1
+    return place[:, None], place[None, :]
+
+
+def _squared_radius(size: int) -> tf.Tensor:
+    """0 in the middle, 1 in the corners: (S, S)."""
+    row, column = _places(size)
+    return (row**2 + column**2) / 2
+
+
+def _halftone(size: int, seed: tf.Tensor) -> tf.Tensor:
+    """A turned grid of round dots, from -1 to 1: (S, S)."""
+    angle, period, phase = tf.unstack(tf.random.stateless_uniform((3,), seed))
+    low, high = _HALFTONE_PERIODS
+    row, column = _places(size)
+    scale = np.pi * size / (low + period * (high - low))
+    along = tf.cos(np.pi * angle) * row + tf.sin(np.pi * angle) * column
+    across = tf.cos(np.pi * angle) * column - tf.sin(np.pi * angle) * row
+    return tf.sin(scale * along + 7 * phase) * tf.sin(scale * across)
+
+
+def _damaged(tone: tf.Tensor, strength: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Scratches across the picture and specks on it, white or black, fewer with less strength."""
+    size = tone.shape[0]
+    seeds = tf.random.split(seed, 3)
+    place, lean, width, colour, there = tf.unstack(
+        tf.random.stateless_uniform((5, _SCRATCHES, 1, 1), seeds[0])
+    )
+    row, column = _places(size)
+    distance = tf.abs(column - (2 * place - 1) - (lean - 0.5) * row) * (size / 2)
+    hit = (distance < 0.4 + 0.8 * width) & (there < strength)
+    tone = tf.where(tf.reduce_any(hit & (colour < 0.5), axis=0), 0.05, tone)
+    tone = tf.where(tf.reduce_any(hit & (colour >= 0.5), axis=0), 0.95, tone)
+    spots = tf.random.stateless_uniform((2, _SPECKS), seeds[1], 0, size, tf.int32)
+    kept = tf.random.stateless_uniform((_SPECKS,), seeds[2]) < strength
+    for first, level in ((0, 0.05), (1, 0.95)):
+        chosen = tf.transpose(spots)[first::2]
+        on = tf.scatter_nd(chosen, tf.cast(kept[first::2], tf.float32), (size, size))
+        grown = tf.nn.max_pool2d(on[None, ..., None], 2, 1, "SAME")[0, ..., 0]
+        tone = tf.where(grown > 0, level, tone)
+    return tone
 
 
 def _resize(rgb: tf.Tensor, size: int) -> tf.Tensor:

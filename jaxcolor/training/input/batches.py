@@ -36,6 +36,8 @@ def training_batches(
     seed: int,
     min_area: float,
     aging: float = 0.0,
+    margins: float = 0.0,
+    colourless: float = 0.0,
     process: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Endless batches of random crops, from `first_step` on.
@@ -53,6 +55,9 @@ def training_batches(
       min_area: the least share of a photo's area that a crop may hold.
       aging: the share of the photos, in [0, 1], whose grey is made to look like that of an old
         photo (`augment.aged_grey`); the others' is the exact grey of the same CIE L.
+      margins: the share, in [0, 1], that gets a margin of no colour (`augment.framed`).
+      colourless: the share, in [0, 1], whose place a picture of something without colour takes
+        (`augment.sometimes_colourless`).
       process: this process' index, and how many there are; each reads its own part of a batch.
 
     Returns:
@@ -62,10 +67,11 @@ def training_batches(
       row had to be passed over.
 
     Raises:
-      ValueError: `aging` is not in [0, 1].
+      ValueError: one of the shares is not in [0, 1].
     """
-    if not 0 <= aging <= 1:
-        raise ValueError(f"aging: {aging} is not in [0, 1]")
+    for name, share in (("aging", aging), ("margins", margins), ("colourless", colourless)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name}: {share} is not in [0, 1]")
     index, count = process
     local = batch // count
 
@@ -80,10 +86,15 @@ def training_batches(
         rgb = decode.decode_usable(photos.encoded(photo))
         random = tf.stack([tf.constant(seed, tf.int64), position])
         rgb = augment.random_crop(rgb, size, min_area, random)
-        row = {"rgb": rgb, "photo": photo, "position": position, "attempt": attempt}
+        if colourless:
+            rgb = augment.sometimes_colourless(rgb, colourless, random + 2)
+        pictures = {"rgb": rgb}
         if aging:
-            row["grey"] = augment.grey_or_aged(rgb, aging, random)
-        return row
+            pictures["grey"] = augment.grey_or_aged(rgb, aging, random)
+        if margins:
+            framed = augment.framed(tuple(pictures.values()), margins, random + 3)
+            pictures = dict(zip(pictures, framed, strict=True))
+        return {**pictures, "photo": photo, "position": position, "attempt": attempt}
 
     def first_usable(position: tf.Tensor) -> tf.data.Dataset:
         attempts = tf.data.Dataset.range(ATTEMPTS).map(lambda attempt: crop(position, attempt))

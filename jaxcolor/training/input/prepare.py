@@ -22,7 +22,7 @@ import re
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -267,7 +267,7 @@ def _small_jpegs(
     short_side: int,
     processes: int,
     read: _Read,
-) -> Iterator[_Outcome]:
+) -> Generator[_Outcome, None, None]:
     """What becomes of each photo, in their order.
 
     A photo that ends its process takes the others in work with it; each of these is then read

@@ -7,6 +7,7 @@ them to that. What differs between servers stands in the page as `data-` attribu
 from __future__ import annotations
 
 import html
+import json
 from pathlib import Path
 from string import Template
 
@@ -26,6 +27,12 @@ def mount(app: FastAPI, settings: Settings) -> None:
         max_bytes=settings.max_bytes,
         max_megabytes=f"{settings.max_bytes / (1 << 20):.4g}",
         accept=html.escape(",".join(image_io.PHOTO_SUFFIXES)),
+        kinds=", ".join(format.title for format in image_io.WRITTEN),
+        formats="".join(
+            f'<option value="{format.suffixes[0][1:]}">{format.title}</option>'
+            for format in image_io.WRITTEN
+        ),
+        suffixes=html.escape(json.dumps({f.media_type: f.suffixes for f in image_io.WRITTEN})),
     )
 
     @app.get("/", include_in_schema=False)

@@ -66,7 +66,7 @@ def test_an_old_photo_still_shows_the_picture(photos: dict[str, np.ndarray]) -> 
     looks = [aged(rgb, number).astype(float) for number in range(24)]
     for look in looks:
         assert look.shape == exact.shape
-        assert np.corrcoef(look.ravel(), exact.ravel())[0, 1] > 0.7
+        assert np.corrcoef(look.ravel(), exact.ravel())[0, 1] > 0.5
     assert np.std([look.mean() for look in looks]) > 5
 
 
@@ -77,10 +77,10 @@ def test_black_and_white_fade_towards_each_other() -> None:
     looks = [aged(square, number) for number in range(24)]
     blacks = [np.median(look[:, :28]) for look in looks]
     whites = [np.median(look[:, 36:]) for look in looks]
-    # Flat contrast alone makes black 255 * (0.5 - 0.5 / sqrt(2)) = 37; fading adds up to a quarter
-    # of what is left to white: 92. White is as far from 255.
-    assert min(blacks) < 20 < 45 < max(blacks) < 95
-    assert max(whites) > 235 > 210 > min(whites) > 160
+    # Flat contrast alone makes black 255 * (0.5 - 0.5 / sqrt(2)) = 37; fading adds up to 0.35
+    # of what is left to white: 113. White is as far from 255, and a vignette takes from it.
+    assert min(blacks) < 20 < 45 < max(blacks) < 114
+    assert max(whites) > 235 > 210 > min(whites) > 110
 
 
 def test_orthochromatic_film_does_not_see_red() -> None:
@@ -111,3 +111,63 @@ def test_crops_have_their_size_and_mirror_half_of_the_time(size: int) -> None:
         # At least half of the area, no wider than 4:3: so much of the ramp is always there.
         assert np.ptp(crop[..., 0].astype(int)) > 255 * 0.4
     assert 15 <= mirrored <= 45  # a fair coin is outside once in 10,000
+
+
+def test_a_margin_lies_at_the_rim_of_all_pictures_alike() -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(40, 80, (64, 64, 3), np.uint8)
+    framed = 0
+    for n in range(40):
+        colours, grey = (
+            picture.numpy()
+            for picture in augment.framed(
+                (tf.constant(rgb), tf.constant(rgb[..., 0])), 0.5, _seed(n)
+            )
+        )
+        changed = (colours != rgb).any(axis=-1)
+        np.testing.assert_array_equal(changed, grey != rgb[..., 0])
+        framed += bool(changed.any())
+        rows, columns = changed.mean(axis=1) > 0.9, changed.mean(axis=0) > 0.9
+        assert not changed[~rows][:, ~columns].any()  # a frame and nothing else
+        assert rows.mean() <= 0.32
+        assert columns.mean() <= 0.32
+        np.testing.assert_array_equal(colours[changed].max(-1), colours[changed].min(-1))
+        if changed.any():
+            assert np.ptp(grey[changed].astype(int)) < 12
+    assert 8 <= framed <= 32  # half of them get one, of which few have no width
+
+
+def test_things_without_colour_take_their_share() -> None:
+    rng = np.random.default_rng(0)
+    rgb = tf.constant(rng.integers(0, 255, (48, 48, 3), np.uint8))
+    made = [augment.sometimes_colourless(rgb, 0.5, _seed(n)).numpy() for n in range(60)]
+    colourless = [picture for picture in made if not (picture == rgb.numpy()).all()]
+    assert 18 <= len(colourless) <= 42
+    for picture in colourless:
+        np.testing.assert_array_equal(picture.max(-1), picture.min(-1))
+    assert min(np.ptp(picture.astype(int)) for picture in colourless) < 20  # something flat
+    assert max(np.ptp(picture.astype(int)) for picture in colourless) > 150  # print, or a drawing
+
+
+def test_a_vignette_is_dark_in_the_corners_and_nowhere_else() -> None:
+    squared = augment._squared_radius(65).numpy()
+    assert squared[32, 32] == pytest.approx(0, abs=1e-3)
+    assert squared[0, 0] == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(squared, squared[::-1, ::-1], atol=1e-5)
+    assert squared[0, 32] == pytest.approx(0.5, abs=0.03)
+
+
+def test_damage_is_dust_and_scratches_and_leaves_the_rest() -> None:
+    tone = tf.fill((128, 128), 0.5)
+    shares = []
+    for n in range(20):
+        damaged = augment._damaged(tone, tf.constant(1.0), _seed(n)).numpy()
+        changed = damaged != 0.5
+        assert set(np.unique(damaged)) <= {np.float32(x) for x in (0.05, 0.5, 0.95)}
+        shares.append(changed.mean())
+        np.testing.assert_array_equal(augment._damaged(tone, tf.constant(0.0), _seed(n)), tone)
+    assert 0.02 < np.mean(shares) < 0.3
+
+
+def _seed(n: int) -> tf.Tensor:
+    return tf.constant([7, n], tf.int64)

@@ -2,14 +2,8 @@
 
 import { colorize } from "./api.js";
 
-const SUFFIXES = {
-  "image/jpeg": ["jpg", "jpeg", "jpe", "jfif"],
-  "image/png": ["png"],
-  "image/tiff": ["tif", "tiff"],
-  "image/webp": ["webp"],
-  "image/avif": ["avif"],
-  "image/bmp": ["bmp"],
-};
+// Media type -> suffixes with their dots, the usual one first.
+const SUFFIXES = JSON.parse(document.body.dataset.suffixes);
 
 export class Photo {
   constructor(file, side) {
@@ -63,9 +57,9 @@ export class Photo {
   async result(signal, told) {
     const result = await colorize(this.file, this.wish, signal, told);
     const [, stem, suffix] = this.name.match(/^(.*?)(?:\.([^.]*))?$/s);
-    const own = SUFFIXES[result.blob.type] || ["png"];
-    const kept = own.includes((suffix || "").toLowerCase()) ? suffix : own[0];
-    return { ...result, name: `${stem || "photo"}.color.${kept}` };
+    const own = SUFFIXES[result.blob.type];
+    const kept = own.includes(`.${suffix || ""}`.toLowerCase()) ? `.${suffix}` : own[0];
+    return { ...result, name: `${stem || "photo"}.color${kept}` };
   }
 
   forget(which) {

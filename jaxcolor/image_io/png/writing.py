@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxcolor.image_io import photoshop
 from jaxcolor.image_io.deflate import BLOCK, LEVEL, blocks, side_by_side
+from jaxcolor.image_io.metadata import photoshop
 from jaxcolor.image_io.photo import Metadata
-from jaxcolor.image_io.png_chunks import METRE, SIGNATURE, XMP_KEYWORD
+from jaxcolor.image_io.png.chunks import METRE, SIGNATURE, XMP_KEYWORD
 
 _COLOUR = {3: 2, 4: 6}  # channels -> PNG's number
 _IPTC_KEYWORD = b"Raw profile type iptc"

@@ -164,7 +164,7 @@ def test_a_palette_of_greys_is_grey() -> None:
 
 
 def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jaxcolor.image_io import png as module
+    from jaxcolor.image_io.png import reading as module
 
     samples = np.random.default_rng(1).integers(0, 2**16, (19, 21, 4))
     for interlaced in (False, True):
@@ -203,7 +203,7 @@ def test_a_changed_pixel_is_noticed_by_the_checksums() -> None:
 def test_written_files_are_png(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other readers agree, and the bytes do not depend on strips or threads."""
     rng = np.random.default_rng(3)
-    from jaxcolor.image_io import png_writing
+    from jaxcolor.image_io.png import writing as png_writing
 
     monkeypatch.setattr(png_writing, "BLOCK", 3000)
     for depth in (8, 16):

@@ -14,8 +14,8 @@ from PIL import Image
 from tifffile import TiffPage
 
 from jaxcolor.image_io import modes
+from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.limits import check_scans
-from jaxcolor.image_io.photo import Refused
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 # Colour model -> channels, without extra ones.

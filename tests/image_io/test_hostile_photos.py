@@ -1,6 +1,6 @@
 """Damaged and malicious files: each is opened or refused with one line, soon and in little memory.
 
-The long form: `JAXCOLOR_FUZZ=2000 pytest -q tests/test_hostile_photos.py -k mutated`.
+The long form: `JAXCOLOR_FUZZ=2000 pytest -q tests/image_io/test_hostile_photos.py -k mutated`.
 """
 
 from __future__ import annotations

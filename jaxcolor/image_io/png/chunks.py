@@ -10,8 +10,9 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from jaxcolor.image_io import exif, photoshop, profiles
-from jaxcolor.image_io.photo import Refused, one_line
+from jaxcolor.image_io import profiles
+from jaxcolor.image_io.errors import Refused, one_line
+from jaxcolor.image_io.metadata import exif, photoshop
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"

@@ -27,8 +27,10 @@ from PIL import (
 )
 
 from jaxcolor.image_io import modes
+from jaxcolor.image_io.errors import NotAPhoto, no_frame, not_chosen
+from jaxcolor.image_io.formats import FORMATS
 from jaxcolor.image_io.limits import check_scans, check_size
-from jaxcolor.image_io.photo import NotAPhoto, Stored, no_frame, not_chosen
+from jaxcolor.image_io.photo import Stored
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
@@ -59,8 +61,8 @@ _PLUGINS: tuple[type[ImageFile.ImageFile], ...] = (
 )
 _ONE_PHOTO = ("PSD", "HEIF")  # further pictures in them are layers and thumbnails
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-# Decoders that hold a picture several times over: they get a part of the limit.
-_COSTLY = ("WEBP", "AVIF", "HEIF", "JPEG2000")
+# Decoders that hold a picture several times over get a part of the limit.
+_COSTLY = frozenset(format.name for format in FORMATS if format.costly)
 _BLOCK = 1 << 20
 _MAX_COMMENT = 1 << 16
 _IPTC = 0x0404  # its number among Photoshop's resources

@@ -9,8 +9,18 @@ from __future__ import annotations
 import dataclasses
 import struct
 
-from jaxcolor.image_io.ifd import LONG, RATIONAL, SHORT, SIZES, Entry, Read, Value, number, packed
-from jaxcolor.image_io.ifd import directory as read_directory
+from jaxcolor.image_io.metadata.ifd import (
+    LONG,
+    RATIONAL,
+    SHORT,
+    SIZES,
+    Entry,
+    Read,
+    Value,
+    number,
+    packed,
+)
+from jaxcolor.image_io.metadata.ifd import directory as read_directory
 
 MARK = b"Exif\0\0"  # stands before the block in JPEG, and in other files by habit
 INCHES = {2: 1.0, 3: 2.54}  # ResolutionUnit -> what makes dots an inch of its dots

@@ -1,9 +1,8 @@
-"""The 3x3 convolution in forms that a CPU computes faster than XLA's own.
+"""The 3x3 convolution with fewer multiplications, forwards and backwards.
 
 XLA's forward convolution runs at the matrix product's speed on a CPU, its weights' gradient at a
 tenth to a half of it, and the input's gradient of a stride of 2 multiplies by inserted zeros. What
-is here needs fewer multiplications, computes the same (to 1e-5 of the largest value), and is chosen
-where it measured faster (`docs/performance.md`). GPU and TPU keep the plain form.
+is here needs fewer multiplications, and is chosen where it measured faster.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-Pads = tuple[tuple[int, int], tuple[int, int]]  # zeros above and below, left and right
+from jaxcolor.models.cpu import plain
+from jaxcolor.models.cpu.doubled import interleave
 
 _STEP = 4  # outputs that one transform serves, along an axis
 
@@ -50,46 +50,19 @@ def _minimal(points: Sequence[float]) -> tuple[np.ndarray, ...]:
 _SAMPLES, _WEIGHTS, _OUTPUTS = _minimal((0, 3 / 4, -3 / 4, 3 / 2, -3 / 2))
 
 
-def convolve(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "3 3 c f"],
-    stride: int = 1,
-    padding: str = "SAME",
-) -> Float[Array, "b h2 w2 f"]:
-    """A 3x3 convolution, "SAME" or "VALID", in the platform's best form."""
-    cpu, default = (partial(form, stride, padding) for form in (with_fast_gradients, _plain))
-    return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
-
-
-def plain(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "k l c f"],
-    stride: int = 1,
-    padding: str | Pads = "SAME",
-) -> Float[Array, "b h2 w2 f"]:
-    """Leaves it to the compiler."""
-    return lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-
-def _plain(stride: int, padding: str, x: Array, kernel: Array) -> Array:
-    return plain(x, kernel, stride, padding)
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def with_fast_gradients(stride: int, padding: str, x: Array, kernel: Array) -> Array:
-    """The convolution as a CPU computes it."""
+def convolve(stride: int, padding: str, x: Array, kernel: Array) -> Array:
+    """`plain.convolve` of a 3x3 kernel."""
     margin = int(padding == "SAME")
     if stride == 1 and _pays(x, kernel, x.shape[1] + 2 * margin - 2):
         return winograd(x, kernel, margin)
-    return plain(x, kernel, stride, padding)
+    return plain.convolve(x, kernel, stride, padding)
 
 
 def _forward(
     stride: int, padding: str, x: Array, kernel: Array
 ) -> tuple[Array, tuple[Array, Array]]:
-    return with_fast_gradients(stride, padding, x, kernel), (x, kernel)
+    return convolve(stride, padding, x, kernel), (x, kernel)
 
 
 def _backward(
@@ -97,9 +70,9 @@ def _backward(
 ) -> tuple[Array, Array]:
     x, kernel = saved
     _, height, width, _ = x.shape
-    of_x, of_kernel = jax.vjp(partial(_plain, stride, padding), x, kernel)[1](gradient)  # XLA's own
+    of_x, of_kernel = _xlas_own(stride, padding, x, kernel, gradient)
     if padding == "SAME" and stride == 1:
-        of_x = with_fast_gradients(1, padding, gradient, kernel[::-1, ::-1].swapaxes(2, 3))
+        of_x = convolve(1, padding, gradient, kernel[::-1, ::-1].swapaxes(2, 3))
         if _pays(x, kernel, height) and _pays(x, kernel, width):
             of_kernel = winograd_kernel_gradient(x, gradient)
     elif padding == "SAME" and stride == 2 and not (height % 2 or width % 2):
@@ -107,7 +80,19 @@ def _backward(
     return of_x, of_kernel  # what was replaced is never computed
 
 
-with_fast_gradients.defvjp(_forward, _backward)
+convolve.defvjp(_forward, _backward)
+
+
+def _xlas_own(
+    stride: int, padding: str, x: Array, kernel: Array, gradient: Array
+) -> tuple[Array, Array]:
+    """Both gradients as autodiff makes them."""
+
+    def plainly(x: Array, kernel: Array) -> Array:
+        return plain.convolve(x, kernel, stride, padding)
+
+    of_x, of_kernel = jax.vjp(plainly, x, kernel)[1](gradient)
+    return of_x, of_kernel
 
 
 def _pays(x: Array, kernel: Array, outputs: int) -> bool:
@@ -123,7 +108,7 @@ def _pays(x: Array, kernel: Array, outputs: int) -> bool:
 def winograd(
     x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c f"], margin: int = 1
 ) -> Float[Array, "b h2 w2 f"]:
-    """`plain` with a `margin` of zeros: half of its multiplications.
+    """`plain.convolve` with a `margin` of zeros: half of its multiplications.
 
     Rows are transformed and columns are not: six convolutions of 1x3. Transforming both leaves a
     quarter of the multiplications, but costs more than it saves.
@@ -134,7 +119,7 @@ def winograd(
     samples = _combine(_SAMPLES, _shifted(padded, 1))  # 6 of (B, rows / 4, W, C)
     weights = _combine(_WEIGHTS, [kernel[row : row + 1] for row in range(3)])
     products = [
-        plain(one, other, padding=((0, 0), (margin, margin)))
+        plain.convolve(one, other, padding=((0, 0), (margin, margin)))
         for one, other in zip(samples, weights, strict=True)
     ]
     steps = jnp.stack(_combine(_OUTPUTS, products), axis=2)  # (B, rows / 4, 4, columns, F)
@@ -144,7 +129,7 @@ def winograd(
 def winograd_kernel_gradient(
     x: Float[Array, "b h w c"], gradient: Float[Array, "b h w f"]
 ) -> Float[Array, "3 3 c f"]:
-    """The kernel's gradient of `plain` with a margin of 1: 36 matrix products."""
+    """The kernel's gradient of `plain.convolve` with a margin of 1: 36 matrix products."""
     more = [-side % _STEP for side in x.shape[1:3]]
     gradient = jnp.pad(gradient, ((0, 0), *((0, extra) for extra in more), (0, 0)))
     padded = jnp.pad(x, ((0, 0), *((1, 1 + extra) for extra in more), (0, 0)))
@@ -187,23 +172,16 @@ def _along_both(matrix: np.ndarray, grid: Sequence[Sequence[Array]]) -> list[lis
 def input_gradient_of_stride_2(
     gradient: Float[Array, "b h w f"], kernel: Float[Array, "3 3 c f"]
 ) -> Float[Array, "b 2*h 2*w c"]:
-    """The input's gradient of `plain(x, kernel, 2)`, height and width even: 0.5 of XLA's time.
+    """The input's gradient of `plain.convolve(x, kernel, 2)`, height and width even.
 
-    An even pixel met the kernel's last weight and then its first, an odd one that between.
+    In half of XLA's time. An even pixel met the kernel's last weight and then its first, an odd one
+    that between.
     """
     turned = kernel.swapaxes(2, 3)
     met = (np.array([2, 0]), (1, 0)), (np.array([1]), (0, 0))  # weights; zeros before and behind
     return interleave(
         [
-            plain(gradient, turned[rows][:, columns], padding=(above, left))
+            plain.convolve(gradient, turned[rows][:, columns], padding=(above, left))
             for (rows, above), (columns, left) in product(met, repeat=2)
         ]
     )
-
-
-def interleave(kinds: list[Array]) -> Array:
-    """Pixels of even rows and columns, even and odd, odd and even, odd and odd -> all in place."""
-    batch, height, width, _ = kinds[0].shape
-    rows = [jnp.stack(pair, axis=3) for pair in (kinds[:2], kinds[2:])]  # (B, h, w, 2, F)
-    joined = jnp.stack(rows, axis=2)  # (B, h, 2, w, 2, F)
-    return joined.reshape(batch, 2 * height, 2 * width, -1)

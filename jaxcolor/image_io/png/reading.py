@@ -16,10 +16,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from jaxcolor.image_io import png_chunks
+from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.limits import check_size
-from jaxcolor.image_io.photo import Refused, Stored
-from jaxcolor.image_io.png_chunks import Chunk
+from jaxcolor.image_io.photo import Stored
+from jaxcolor.image_io.png import chunks as png_chunks
+from jaxcolor.image_io.png.chunks import Chunk
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}

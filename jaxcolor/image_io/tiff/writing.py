@@ -14,10 +14,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxcolor.image_io import exif
 from jaxcolor.image_io.deflate import BLOCK, LEVEL, blocks, side_by_side
-from jaxcolor.image_io.ifd import LONG, RATIONAL, SHORT, Value, packed
-from jaxcolor.image_io.photo import Metadata, Refused
+from jaxcolor.image_io.errors import Refused
+from jaxcolor.image_io.metadata import exif
+from jaxcolor.image_io.metadata.ifd import LONG, RATIONAL, SHORT, Value, packed
+from jaxcolor.image_io.photo import Metadata
 
 _BYTE, _UNDEFINED = 1, 7
 _CODES = {SHORT: "H", LONG: "I"}

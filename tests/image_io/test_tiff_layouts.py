@@ -186,7 +186,7 @@ def test_layouts_of_8_bits(kind: str) -> None:
 @pytest.mark.parametrize("bits", [8, 16])
 def test_written_files_are_tiff(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """tifffile and Pillow agree; the bytes do not depend on strips or threads."""
-    from jaxcolor.image_io import tiff_writing
+    from jaxcolor.image_io.tiff import writing as tiff_writing
 
     monkeypatch.setattr(tiff_writing, "BLOCK", 2000)
     for alpha in (None, samples("grey", f"u{bits // 8}")):
@@ -210,7 +210,7 @@ def test_written_files_are_tiff(bits: int, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_more_than_four_gigabytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jaxcolor.image_io import tiff_writing
+    from jaxcolor.image_io.tiff import writing as tiff_writing
 
     monkeypatch.setattr(tiff_writing, "_MAX_SIZE", 5000)
     with pytest.raises(image_io.PhotoError, match="larger than the 4 GB"):

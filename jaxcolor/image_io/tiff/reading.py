@@ -14,11 +14,13 @@ from typing import BinaryIO
 import tifffile
 from tifffile import TiffFile, TiffPage
 
-from jaxcolor.image_io import exif, photoshop, tiff_pixels
-from jaxcolor.image_io.ifd import Read
+from jaxcolor.image_io.errors import NotAPhoto, no_frame, not_chosen
 from jaxcolor.image_io.limits import check_size
-from jaxcolor.image_io.photo import NotAPhoto, Stored, no_frame, not_chosen
+from jaxcolor.image_io.metadata import exif, photoshop
+from jaxcolor.image_io.metadata.ifd import Read
+from jaxcolor.image_io.photo import Stored
 from jaxcolor.image_io.profiles import MAX_PROFILE
+from jaxcolor.image_io.tiff import pixels as tiff_pixels
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 

@@ -1,0 +1,1 @@
+"""What a photo says beside its pixels: EXIF, XMP, IPTC, orientation."""

@@ -1,0 +1,63 @@
+"""Files of all formats but PNG and TIFF, written by way of Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from jaxcolor.image_io.formats import Format
+from jaxcolor.image_io.metadata import exif, photoshop
+from jaxcolor.image_io.metadata.fitting import COMMENT
+from jaxcolor.image_io.photo import Metadata
+
+_PASTED = 64  # rows that Pillow copies at once
+
+
+def write(
+    format: Format,
+    file: BinaryIO,
+    strips: Iterator[np.ndarray],
+    shape: tuple[int, int, int],
+    dtype: np.dtype,
+    metadata: Metadata,
+) -> None:
+    """Writes a picture of 8 bits, which Pillow needs whole.
+
+    Args:
+      format: of the file.
+      file: open for writing and seeking.
+      strips: (h, W, 3 or 4) of uint8, from the top.
+      shape: height, width and channels of the whole.
+      dtype: of the strips.
+      metadata: what it says; fits the format.
+    """
+    height, width, channels = shape
+    image = Image.new("RGBA" if channels == 4 else "RGB", (width, height))
+    top = 0
+    for strip in strips:
+        for rows in np.split(strip, range(_PASTED, len(strip), _PASTED)):
+            image.paste(Image.fromarray(rows), (0, top))
+            top += len(rows)
+    image.save(file, format.name, **format.options, **_arguments(metadata, format.name))
+
+
+def _arguments(metadata: Metadata, name: str) -> dict[str, Any]:
+    """Fitting metadata as Pillow's `save` takes it for this format."""
+    arguments: dict[str, Any] = {"exif": metadata.exif and exif.MARK + metadata.exif}
+    arguments |= {"xmp": metadata.xmp, "icc_profile": metadata.icc}
+    if metadata.dpi:
+        arguments["dpi"] = tuple(min(65535, max(1, round(dpi))) for dpi in metadata.dpi)
+    if name == "JPEG":
+        arguments["comment"] = dict(metadata.text).get(COMMENT, "").encode()
+        arguments["extra"] = _iptc_segment(metadata.iptc)
+    return {key: value for key, value in arguments.items() if value}
+
+
+def _iptc_segment(iptc: bytes | None) -> bytes:
+    if not iptc:
+        return b""
+    content = photoshop.MARK + photoshop.resources(iptc)
+    return b"\xff\xed" + (2 + len(content)).to_bytes(2, "big") + content
