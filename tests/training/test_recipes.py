@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -13,12 +14,13 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from training_runs import command, load_recipe, losses_of, run
+from training_runs import ROOT, command, load_recipe, losses_of, run
 
 from jaxcolor import weights
 from jaxcolor.models import Config
 from jaxcolor.porting.inception_resnet_v2 import declared_variables
-from jaxcolor.training import loop, start
+from jaxcolor.training import LOSSES, loop, make_train_step, start
+from jaxcolor.training.input.batches import training_batches
 
 
 @pytest.mark.slow
@@ -98,6 +100,25 @@ def test_every_recipe_can_be(name: str) -> None:
     network = Config.from_json(config.network.to_dict())
     start.check(config, network)
     assert set(config) == set(load_recipe("base"))
+
+
+def test_every_field_is_obeyed() -> None:
+    """Handed on by its name, or read from the recipe."""
+    recipe = load_recipe("base")
+    functions = (make_train_step, training_batches, *LOSSES.values())
+    handed_on = {name for function in functions for name in start.fields(recipe, function)}
+    sources = "".join(path.read_text() for path in (ROOT / "jaxcolor" / "training").rglob("*.py"))
+    read = {name for name in recipe if re.search(rf"config\.{name}\b", sources)}
+    assert set(recipe) == handed_on | read
+
+
+def test_losses_and_fields_stand_in_the_documents() -> None:
+    """Where CONTRIBUTING.md says that they are to be added."""
+    table = (ROOT / "docs" / "training.md").read_text()
+    for name, loss in LOSSES.items():
+        assert f"| `{name}` | `{loss.head}` |" in table
+        for keyword in set(inspect.signature(loss).parameters) - {"prediction", "batch"}:
+            assert keyword in load_recipe("base") or keyword == "bin_weights", keyword
 
 
 @pytest.mark.parametrize(

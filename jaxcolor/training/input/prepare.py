@@ -20,19 +20,17 @@ import multiprocessing
 import os
 import re
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from jaxcolor import image_io
 from jaxcolor.atomic import open_whole, remove_leftovers
 from jaxcolor.training.host_tensorflow import tf
 from jaxcolor.training.input import small
+from jaxcolor.training.input.small import Outcome
 from jaxcolor.training.input.sources import find_photos
 
 VERSION = "1.0.0"  # of a data set: TFDS looks for a folder of that name
@@ -45,8 +43,7 @@ _ENDED = "ended the process that read it"
 
 _LOG = logging.getLogger(__name__)
 
-_Outcome: TypeAlias = bytes | str  # a JPEG, or why there is none
-_Read: TypeAlias = Callable[[bytes, int], _Outcome]  # of a path and the short side
+_Read: TypeAlias = Callable[[bytes, int], Outcome]  # of a path and the short side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +162,7 @@ class _Job:
         done = sum(len(part) for i, part in enumerate(parts) if i not in set(missing))
         progress(done, len(self._paths))
         wanted = itertools.chain.from_iterable(parts[i] for i in missing)
-        outcomes = _small_jpegs(wanted, self._short_side, processes, _outcome)
+        outcomes = _small_jpegs(wanted, self._short_side, processes, small.outcome)
         try:
             for i in missing:
                 made = []
@@ -237,7 +234,7 @@ def _notes(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
-def _write(file: Path, made: Iterable[tuple[bytes, _Outcome]]) -> None:
+def _write(file: Path, made: Iterable[tuple[bytes, Outcome]]) -> None:
     """A file of records, and behind it the notes that say that it is whole."""
     count, left_out = 0, []
     with open_whole(file) as whole, tf.io.TFRecordWriter(whole.name) as records:
@@ -267,7 +264,7 @@ def _small_jpegs(
     short_side: int,
     processes: int,
     read: _Read,
-) -> Generator[_Outcome, None, None]:
+) -> Generator[Outcome, None, None]:
     """What becomes of each photo, in their order.
 
     A photo that ends its process takes the others in work with it; each of these is then read
@@ -300,10 +297,10 @@ class _Reading:
     """A photo in work."""
 
     path: bytes
-    future: Future[_Outcome] = dataclasses.field(default_factory=Future)
+    future: Future[Outcome] = dataclasses.field(default_factory=Future)
 
 
-def _alone(read: _Read, path: bytes, short_side: int) -> _Outcome:
+def _alone(read: _Read, path: bytes, short_side: int) -> Outcome:
     with _pool(1) as pool:
         try:
             return pool.submit(read, path, short_side).result()
@@ -312,25 +309,6 @@ def _alone(read: _Read, path: bytes, short_side: int) -> _Outcome:
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    # Not forked: TensorFlow has threads here.
+    # Not forked: TensorFlow has threads here. The processes import `small` alone, without it.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, mp_context=context, initializer=_in_process)
-
-
-def _in_process() -> None:
-    """Ctrl-C is the parent's to answer; without a parent there is nothing more to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent: Any = multiprocessing.parent_process()
-
-    def end_with_parent() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def _outcome(path: bytes, short_side: int) -> _Outcome:
-    try:
-        return small.small_jpeg(os.fsdecode(path), short_side)
-    except ValueError as error:
-        return str(error)
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=small.begin_process)

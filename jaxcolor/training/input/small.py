@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
+import signal
+import threading
+from multiprocessing.connection import wait
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,6 +23,8 @@ from jaxcolor import image_io
 MIN_SIDE = 32  # pixels
 MIN_SPREAD = 1.0  # mean difference of a photo's channels, of 255; a greyer photo has no colours
 SPREAD_SAMPLES = 128  # rows and columns, at least, that the difference is taken from
+
+Outcome: TypeAlias = bytes | str  # a JPEG, or why there is none
 
 QUALITY = 95  # of the JPEGs, whose chroma is as large as their luma: it is what is learned
 
@@ -57,3 +64,26 @@ def spread(rgb: UInt8[np.ndarray, "h w 3"]) -> float:
     stride = max(min(rgb.shape[:2]) // SPREAD_SAMPLES, 1)
     some = rgb[::stride, ::stride].astype(np.float32)
     return float((some.max(axis=-1) - some.min(axis=-1)).mean())
+
+
+# -- In a process of its own -----------------------------------------------------------------------
+
+
+def begin_process() -> None:
+    """Ctrl-C is the parent's to answer; without a parent there is nothing more to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent: Any = multiprocessing.parent_process()
+
+    def end_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def outcome(path: bytes, short_side: int) -> Outcome:
+    """What becomes of a photo: `small_jpeg`, or why it is left out."""
+    try:
+        return small_jpeg(os.fsdecode(path), short_side)
+    except ValueError as error:
+        return str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 import subprocess
@@ -48,6 +49,20 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     with pytest.raises(ValueError, match="no photo in it"):
         batches.open_photos(f"folder:{tmp_path}")
+
+
+def test_a_folder_says_how_many_files_it_leaves_out(tmp_path: Path, caplog) -> None:
+    caplog.set_level(logging.INFO, "jaxcolor")
+    write(tmp_path / "a.png")
+    for name in ("scan.TIF", "b/scan.tif", "phone.heic", ".DS_Store"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert len(batches.open_photos(f"folder:{tmp_path}")) == 1
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{tmp_path}: 3 files of other kinds are left out (.heic, .tif); "
+        "scripts/prepare.py reads more kinds"
+    )
 
 
 def test_photos_of_nested_and_linked_folders_in_one_order(tmp_path: Path, caplog) -> None:
