@@ -82,5 +82,7 @@ def test_help_needs_no_jax() -> None:
 def test_every_public_name_is_there() -> None:
     for name in jaxcolor.__all__:
         assert getattr(jaxcolor, name) is not None
+    for name in ("album", "evaluation", "porting", "refine", "training"):
+        assert getattr(jaxcolor, name).__name__ == f"jaxcolor.{name}"
     with pytest.raises(AttributeError, match="no attribute 'colourise'"):
         jaxcolor.colourise  # noqa: B018
