@@ -16,16 +16,27 @@ from configs import base
 def get_config() -> ConfigDict:
     """The recipe: what differs from `base`."""
     config = base.get_config()
-    config.network.update({"network": "pyramid", "backbone": "efficientnet_lite0", "size": 160})
-    config.backbone_weights = "efficientnet_lite0"
+    config.network.update(
+        {
+            "network": "pyramid",
+            "backbone": "efficientnet_lite2",
+            "head": "gaussian",
+            "stretched": True,
+            "size": 160,
+        }
+    )
+    config.backbone_weights = "efficientnet_lite2"
     config.tuned_from = "block4a"
     config.export_backbone = True
 
     config.crop = 160
     config.min_crop_area = 0.2
     config.aging = 0.3
+    config.margins = 0.1
+    config.colourless = 0.03
     config.batch = 16
 
+    config.loss = "likelihood"
     config.steps = 8000
     config.schedule = "cosine"
     config.learning_rate = 5e-4

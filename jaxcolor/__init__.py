@@ -17,19 +17,24 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from jaxcolor.models.colorizer import Params
-    from jaxcolor.predict import colorize, colorize_batch
+    from jaxcolor.predict import Controls, colorize, colorize_batch
     from jaxcolor.weights import available_models, load
 
 _HOMES = {
+    "Controls": "jaxcolor.predict",  # which makes it a pytree
     "Params": "jaxcolor.models.colorizer",
     "available_models": "jaxcolor.weights",
     "colorize": "jaxcolor.predict",
     "colorize_batch": "jaxcolor.predict",
     "load": "jaxcolor.weights",
 }
-_SUBMODULES = ("color", "image_io", "metrics", "models", "predict", "weights")
+_SUBMODULES = (
+    *("album", "color", "engine", "evaluation", "image_io", "metrics", "models", "porting"),
+    *("predict", "refine", "training", "weights"),
+)
 
 __all__ = [
+    "Controls",
     "Params",
     "__version__",
     "available_models",

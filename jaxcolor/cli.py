@@ -13,17 +13,19 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__, image_io
+from jaxcolor import __version__, engine, image_io
+from jaxcolor.controls import CONTROLS, Controls
 from jaxcolor.porting.command import port
+from jaxcolor.web.settings import Settings as ServerSettings
 
 if TYPE_CHECKING:
-    from jaxcolor.album import Job, Outcome, Settings
+    from jaxcolor.album import Job, Outcome
     from jaxcolor.image_io import Source
     from jaxcolor.models.colorizer import Params
 
@@ -47,18 +49,38 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float | No
     return value
 
 
+def _controls(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for each of the controls."""
+    for control in reversed(CONTROLS):
+        command = click.option(
+            f"--{control.name}",
+            type=click.FloatRange(control.least, control.most if control.most < math.inf else None),
+            default=control.default,
+            show_default=True,
+            callback=_finite,
+            help=control.sentence,
+        )(command)
+    return command
+
+
 _max_pixels = click.option(
-    "--max-pixels", type=click.IntRange(min=1), help="Refuse larger photos.  [default: 250000000]"
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=engine.Settings.max_pixels,
+    show_default=True,
+    help="Refuse larger photos.",
 )
 _jobs = click.option(
     "--jobs",
     "threads",
     type=click.IntRange(min=1),
-    help="Photos read, and written, at once.  [default: one a processor]",
+    default=engine.Settings.threads,
+    show_default="one per processor",
+    help="Photos read, and written, in parallel.",
 )
 
 
-@main.command()
+@main.command("colorize")
 @click.argument(
     "photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTO|FOLDER|-..."
 )
@@ -81,22 +103,7 @@ _jobs = click.option(
     metavar="NAME",
     help=f"Of the results: {image_io.listed(image_io.NAMES, 'or')}.",
 )
-@click.option(
-    "--saturation",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    callback=_finite,
-    help="How vivid the colours are; 0 is grey.",
-)
-@click.option(
-    "--refine",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    callback=_finite,
-    help="How closely colours follow the photo's edges.",
-)
+@_controls
 @click.option(
     "--size",
     type=click.IntRange(min=1),
@@ -116,9 +123,9 @@ _jobs = click.option(
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A JSON file with a line a photo: done, skipped, or failed and why.",
+    help="A JSON file with one line per photo: done, skipped, or failed and why.",
 )
-def colorize(
+def colorize_photos(
     photos: Sequence[Path],
     output: str | None,
     recursive: bool,
@@ -127,7 +134,8 @@ def colorize(
     weights: str | None,
     size: int | None,
     report: Path | None,
-    **settings: Any,
+    frame: int | None,
+    **options: Any,
 ) -> None:
     """Colorize each PHOTO, and the photos in each FOLDER.
 
@@ -146,9 +154,12 @@ def colorize(
     outcomes, left = album.sort_out(jobs, overwrite=overwrite)
     if outcomes:
         click.echo(_skipped(outcomes))
-    done = album.colorize_files(
-        lambda: _load(weights, size), left, _settings(settings), alone=len(jobs) == 1
-    )
+    controls = Controls.taken_from(options)
+    if len(jobs) == 1:
+        options["batch"] = 1  # there never will be more
+    settings = engine.Settings(**_given(options))
+    load = functools.partial(_load, weights, size)
+    done = album.colorize_files(load, left, settings, controls, frame=frame)
     try:
         for outcome in _told(done, len(left)):
             _collect_from_now_on()
@@ -172,11 +183,13 @@ def models() -> None:
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--host", default=ServerSettings.host, show_default=True, help="The address to listen on."
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=8000,
+    default=ServerSettings.port,
     show_default=True,
     help="The port to listen on; 0 takes a free one.",
 )
@@ -204,29 +217,35 @@ def models() -> None:
 @click.option(
     "--max-megabytes",
     type=click.IntRange(min=1),
-    help="Refuse larger files.  [default: 128]",
+    default=ServerSettings.max_bytes >> 20,
+    show_default=True,
+    help="Refuse larger files.",
 )
 @_max_pixels
 @click.option(
     "--queue",
     type=click.IntRange(min=1),
-    help="Requests worked on or waiting; one more is told to come back.  [default: 64]",
+    default=ServerSettings.queue,
+    show_default=True,
+    help="Requests worked on or waiting; one more is told to come back.",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
+    default=ServerSettings.seconds,
+    show_default=True,
     callback=_finite,
-    help="The time limit of a request.  [default: 120]",
+    help="The time limit of a request.",
 )
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
-    help="Photos in a pass of the network; more suits a GPU.  [default: 4]",
+    default=ServerSettings.batch,
+    show_default=True,
+    help="Photos in a pass of the network; more suits a GPU.",
 )
 @_jobs
-def serve(
-    weights: Sequence[str], max_megabytes: int | None, open_page: bool, **settings: Any
-) -> None:
+def serve(weights: Sequence[str], max_megabytes: int, open_page: bool, **options: Any) -> None:
     """Serve a page to drop photos on, and an HTTP API.
 
     Only this machine can reach it, unless --host says otherwise. docs/serving.md tells how to put
@@ -238,22 +257,18 @@ def serve(
         raise click.UsageError(
             f"serve needs further packages ({package}): pip install 'jaxcolor[web]'"
         )
-    from jaxcolor.web import listening
-    from jaxcolor.web.settings import Settings
+    from jaxcolor.web import server
 
-    settings["max_bytes"] = None if max_megabytes is None else max_megabytes << 20
-    chosen = Settings(**{key: value for key, value in settings.items() if value is not None})
+    settings = ServerSettings(max_bytes=max_megabytes << 20, **_given(options))
     try:
-        with listening.bind(chosen) as listener:
+        with server.bind(settings) as listener:
             models = _served(weights)
-            from jaxcolor.web import server
-
-            address = listening.address(listener)
+            address = server.address(listener)
             click.echo(f"jaxcolor is at {address} (Ctrl-C stops it)")
             if open_page:
                 click.launch(address)
-            server.run(models, chosen, listener)
-    except listening.NotStarted as error:
+            server.run(models, settings, listener)
+    except server.NotStarted as error:
         raise click.UsageError(str(error)) from None
 
 
@@ -311,10 +326,9 @@ def _check_report(path: Path | None, jobs: Sequence[Job]) -> None:
         raise click.UsageError(f"{path}: is a photo, or becomes one; choose another --report")
 
 
-def _settings(given: dict[str, Any]) -> Settings:
-    from jaxcolor import album
-
-    return album.Settings(**{name: value for name, value in given.items() if value is not None})
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those that are left out: their owners have defaults for them."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @functools.cache

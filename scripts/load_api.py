@@ -32,7 +32,6 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor import image_io
-from jaxcolor.predict import paint_rows, predict_small
 from jaxcolor.web.settings import Settings
 
 _SIZES = ((160, 120), (320, 240), (480, 640), (800, 600), (1024, 768), (1600, 1200))
@@ -155,9 +154,8 @@ def _good(params: jaxcolor.Params, i: int, batch: int) -> Request:
     content = _photo(i)
     photo = image_io.open_photo(io.BytesIO(content))
     controls = {key: value for key, value in options.items() if key != "format"}
-    (small,) = predict_small(params, [photo.pixels], batch_size=batch)
+    (rgb,) = jaxcolor.colorize_batch(params, [photo.pixels], batch_size=batch, **controls)
     file = io.BytesIO()
-    rgb = paint_rows(photo.pixels, small, **controls)
     image_io.save_photo(file, photo, rgb, format=options.get("format"))
     return Request(content, options, _GOOD, file.getvalue())
 

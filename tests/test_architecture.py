@@ -14,10 +14,11 @@ import jaxcolor
 PACKAGE = Path(jaxcolor.__file__).parent
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
-    ("atomic", "cache", "fetch", "compilation", "color", "image_io", "metrics"),
+    ("atomic", "cache", "fetch", "compilation", "color", "controls", "image_io", "metrics"),
     ("models",),
     ("porting", "weights", "refine", "predict"),
-    ("training", "evaluation", "album"),
+    ("training", "evaluation", "robustness", "engine"),
+    ("album",),
     ("cli", "web", "__main__", "__init__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -81,5 +82,7 @@ def test_help_needs_no_jax() -> None:
 def test_every_public_name_is_there() -> None:
     for name in jaxcolor.__all__:
         assert getattr(jaxcolor, name) is not None
+    for name in ("album", "evaluation", "porting", "refine", "training"):
+        assert getattr(jaxcolor, name).__name__ == f"jaxcolor.{name}"
     with pytest.raises(AttributeError, match="no attribute 'colourise'"):
         jaxcolor.colourise  # noqa: B018

@@ -19,7 +19,8 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor import color, predict, refine
-from jaxcolor.predict import tiles
+from jaxcolor.controls import Controls
+from jaxcolor.predict import stages, tiles
 
 # What the peak was with everything compiled, and what it is after a large picture.
 MEMORY = """
@@ -49,6 +50,12 @@ def grey(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def grey_of(rgb: np.ndarray) -> np.ndarray:
     return np.repeat(np.asarray(Image.fromarray(rgb).convert("L"))[..., None], 3, axis=-1)
+
+
+def network(params: jaxcolor.Params, pixels: np.ndarray) -> np.ndarray:
+    """What the network makes of one picture."""
+    (small,) = stages.run_network(params, [stages.shrink(params, pixels)], batch_size=1)
+    return small
 
 
 def lightness(rgb: np.ndarray) -> np.ndarray:
@@ -156,7 +163,7 @@ def test_lightness_is_kept_under_any_chroma(photos, dtype: Any, fields: int, mea
         small[..., 1:] = jax.image.resize(coarse, (64, 64, 2), "linear")
         photo = crops[i % len(crops)].astype(dtype) * (np.iinfo(dtype).max // 255)
         options = {"saturation": rng.choice([0.5, 1, 3]), "refine": rng.choice([0, 0.5, 1])}
-        got = np.concatenate(list(predict.paint_rows(photo, small, **options)))
+        got = np.concatenate(list(stages.paint(photo, small, Controls(**options))))
         assert got.dtype == dtype
         differences.append(np.abs(lightness(got) - lightness(photo)).ravel())
     assert np.mean(differences) <= mean
@@ -170,8 +177,8 @@ def test_a_mirrored_network_colours_a_mirror_image_alike(params, photos) -> None
     twice = dataclasses.replace(params, config=config.predicting(mirrored=True))
     left, right = (grey_photo, np.ascontiguousarray(grey_photo[:, ::-1]))
 
-    def ab(network, image):
-        return predict.predict_small(network, [image])[0, ..., 1:]
+    def ab(params, image):
+        return network(params, image)[..., 1:]
 
     one, other = ab(once, left), ab(once, right)[:, ::-1]
     assert np.abs(one - other).max() > 1
@@ -182,10 +189,9 @@ def test_a_mirrored_network_colours_a_mirror_image_alike(params, photos) -> None
 def test_the_rim_is_coloured_from_inside(params, photos) -> None:
     grey_photo = grey_of(photos["chelsea"])
     plain, bordered = (
-        predict.predict_small(
-            dataclasses.replace(params, config=params.config.predicting(border=border)),
-            [grey_photo],
-        )[0]
+        network(
+            dataclasses.replace(params, config=params.config.predicting(border=border)), grey_photo
+        )
         for border in (0, 5)
     )
     np.testing.assert_array_equal(bordered[..., 0], plain[..., 0])  # L is what it was
@@ -213,7 +219,7 @@ def test_saturation(params, photos) -> None:
 
 def test_refine_is_what_refine_py_does(params, photos) -> None:
     pixels = grey_of(photos["astronaut"])[..., 0]
-    (small,) = predict.predict_small(params, [pixels])
+    small = network(params, pixels)
     seen = color.grey_to_lightness(pixels / np.float32(255))
     place = refine.taps(len(small), 512)
     for strength in (0.0, 0.3, 1.0):
@@ -233,13 +239,13 @@ def test_a_picture_smaller_than_the_answer_gets_its_average() -> None:
         ab = jax.image.resize(small[..., 1:], (*shape, 2), "linear")
         lab = np.concatenate([np.full((*shape, 1), 60), ab], axis=-1)
         pixels = np.full(shape, color.lightness_to_grey(60.0), np.float32)
-        (got,) = predict.paint_rows(pixels, small.astype(np.float32))
+        (got,) = stages.paint(pixels, small.astype(np.float32))
         np.testing.assert_allclose(got, skimage.color.lab2rgb(lab), atol=0.02)
 
 
 def test_the_guide_is_the_photo_as_the_network_saw_it(params, photos) -> None:
     pixels = grey_of(photos["astronaut"])
-    (small,) = predict.predict_small(params, [pixels])
+    small = network(params, pixels)
     truth = lightness(pixels).astype(np.float32)
     expected = jax.image.resize(truth, small.shape[:2], "linear")
     assert np.abs(small[..., 0] - expected).mean() < 1.0  # it was shrunk in one step, not in two
@@ -308,9 +314,9 @@ def test_strips_have_the_bytes_of_the_whole(params, monkeypatch, dtype: Any) -> 
     np.testing.assert_array_equal(np.concatenate(strips), whole)
 
     # And of one tile that holds all of it: tiles have no seams.
-    (small,) = predict.predict_small(params, [image])
+    small = network(params, image)
     monkeypatch.setattr(tiles, "_TILE", 1100)
-    (alone,) = predict.paint_rows(image, small, saturation=2.0)
+    (alone,) = stages.paint(image, small, Controls(saturation=2.0))
     np.testing.assert_array_equal(alone, whole)
 
 

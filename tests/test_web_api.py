@@ -20,10 +20,10 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor import image_io
-from jaxcolor.predict import paint_rows, pure
+from jaxcolor.engine import GivenUp, Job, Room, Wish
+from jaxcolor.predict import pure, stages
 from jaxcolor.web.api import make_app
-from jaxcolor.web.room import Room
-from jaxcolor.web.sending import Photograph
+from jaxcolor.web.exchange import Photograph
 from jaxcolor.web.settings import Settings
 
 Answers = list[httpx.Response]
@@ -40,7 +40,7 @@ def models() -> dict[str, jaxcolor.Params]:
 @contextlib.contextmanager
 def running(models: Mapping[str, jaxcolor.Params], **settings: Any) -> Iterator[FastAPI]:
     app = make_app(models, Settings(**{"batch": 2, "threads": 2, **settings}))
-    app.state.engine.start()
+    app.state.engine.start(models, everything=True)
     try:
         yield app
     finally:
@@ -287,6 +287,9 @@ def test_a_chosen_frame_is_coloured(app: FastAPI) -> None:
 # -- bounds ----------------------------------------------------------------------------------------
 
 
+PAINT = stages.paint
+
+
 class Painting:
     """The painting of photos, which waits for a sign.
 
@@ -298,18 +301,17 @@ class Painting:
     def __init__(self) -> None:
         self.go, self.strips = threading.Event(), 0
 
-    def paint(self, *arguments: Any, **controls: Any) -> Any:
-        for strip in paint_rows(*arguments, **controls):
-            if threading.current_thread().name != "network":  # which warms up
-                assert self.go.wait(20)
-                self.strips += 1
+    def paint(self, *arguments: Any) -> Any:
+        for strip in PAINT(*arguments):
+            assert self.go.wait(20)
+            self.strips += 1
             yield strip
 
 
 @pytest.fixture
 def painting(monkeypatch: pytest.MonkeyPatch) -> Painting:
     painting = Painting()
-    monkeypatch.setattr("jaxcolor.web.engine.paint_rows", painting.paint)
+    monkeypatch.setattr("jaxcolor.predict.stages.paint", painting.paint)
     return painting
 
 
@@ -393,7 +395,7 @@ def test_the_time_limit(models, painting: Painting) -> None:
         assert (late.status_code, late.json()["code"]) == (504, "too-slow")
         assert (slow.status_code, slow.json()["code"]) == (408, "slow-upload")
         painting.go.set()
-        held = app.state.engine._room
+        held = app.state.engine.room
         asyncio.run(until(lambda: held.taken == 0))
         assert painting.strips == 1  # the rest was given up
         assert app.state.door.inside == 0
@@ -440,7 +442,7 @@ def test_a_client_that_goes_away_is_not_worked_for(models, painting: Painting) -
         asyncio.run(run(app))
         assert app.state.door.inside == 0
         painting.go.set()
-        asyncio.run(until(lambda: app.state.engine._room.taken == 0))
+        asyncio.run(until(lambda: app.state.engine.room.taken == 0))
         (figures,) = ask(app, {"url": "/metrics"})
         assert 'jaxcolor_requests_total{status="499"} 1.0' in figures.text
 
@@ -462,7 +464,7 @@ def test_health_says_when_the_first_photo_will_be_quick(models) -> None:
     app = make_app(models, Settings())
     (before,) = ask(app, {"url": "/healthz"})
     assert (before.status_code, before.json()["status"]) == (503, "starting")
-    app.state.engine.start()
+    app.state.engine.start(models, everything=True)
     assert app.state.engine.ready.wait(60)
     (after,) = ask(app, {"url": "/healthz"})
     assert (after.status_code, after.json()["status"]) == (200, "ready")
@@ -474,13 +476,12 @@ def test_larger_photos_wait_for_room(models) -> None:
     content = encoded(grey(2100, 2000), "BMP")
     most: list[int] = []
     with running(models, held_pixels=4_300_000, threads=4) as app:
-        room = app.state.engine._room
+        room = app.state.engine.room
         take = room.take
 
-        def taking(pixels: int, given_up: Callable[[], bool]) -> bool:
-            taken = take(pixels, given_up)
+        def taking(job: Job, pixels: int) -> None:
+            take(job, pixels)
             most.append(room.taken)
-            return bool(taken)
 
         room.take = taking
         answers = ask(app, *({"content": content, "params": {"fit": 32}} for _ in range(4)))
@@ -491,23 +492,27 @@ def test_larger_photos_wait_for_room(models) -> None:
 
 def test_room_is_given_in_turn() -> None:
     """A large photo is not overtaken for ever by small ones, and fills a room that is too small."""
-    room = Room(10)
+    room = Room(10, threading.Condition())
     order: list[str] = []
-    assert room.take(6, lambda: False)
+    first, given_up = (Job("", "", Wish("")) for _ in range(2))
+    room.take(first, 6)
 
     def wait(name: str, pixels: int) -> None:
-        assert room.take(pixels, lambda: False)
+        job = Job("", "", Wish(""))
+        room.take(job, pixels)
         order.append(name)
-        room.give_back(pixels)
+        room.give_back(job)
 
     threads = []
     for name, pixels in (("large", 50), ("small", 1)):
         threads.append(threading.Thread(target=wait, args=(name, pixels)))
         threads[-1].start()
         time.sleep(0.05)
-    assert not room.take(5, lambda: True)  # given up
+    given_up.give_up()
+    with pytest.raises(GivenUp):
+        room.take(given_up, 5)
     assert order == []
-    room.give_back(6)
+    room.give_back(first)
     for thread in threads:
         thread.join(10)
     assert order == ["large", "small"]

@@ -1,12 +1,14 @@
 """Photo files -> colour files: albums of any size, unattended.
 
-`plan` says which photo becomes which file; `run` does it, with decoding and encoding in threads
-beside the network; `report` writes down what became of each.
+`plan` says which photo becomes which file, `places` what of it is there already; `run` has
+`jaxcolor.engine` make the rest, and `report` writes down what became of each.
 """
 
+from jaxcolor.album.places import sort_out
 from jaxcolor.album.plan import Job, PlanError, plan
-from jaxcolor.album.report import save_report
-from jaxcolor.album.run import Outcome, Settings, colorize_files, sort_out
+from jaxcolor.album.report import Outcome, save_report
+from jaxcolor.album.run import colorize_files
+from jaxcolor.engine import Settings
 
 __all__ = [
     "Job",

@@ -1,18 +1,37 @@
-"""What became of each photo, written down."""
+"""What became of each photo; and the same, written down."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
-from jaxcolor.album.run import Outcome
+from jaxcolor.album.plan import Job
 from jaxcolor.atomic import open_whole
 from jaxcolor.image_io import name_of
 
 
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+      job: the job.
+      status: done, skipped (its result is there) or failed.
+      reason: why it was skipped or failed, on one line; of a failure with the file's name.
+      warnings: what of the photo could not be read, or not be kept in the result's format.
+    """
+
+    job: Job
+    status: Literal["done", "skipped", "failed"]
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+
 def save_report(path: Path, outcomes: Iterable[Outcome]) -> None:
-    """Writes a JSON array with a line a photo: what, where to, how it went and why.
+    """Writes a JSON array with one line per photo: what, where to, how it went and why.
 
     Raises:
       OSError: it cannot be written.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,25 +11,28 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcolor import color
+from jaxcolor.controls import Controls
 from jaxcolor.models.colorizer import Params, forward
+from jaxcolor.predict.view import shape_for
 from jaxcolor.refine import Taps, averaging, enlarge, resize_matrix, taps
-
-Control: TypeAlias = float | Float[Array, ""]
 
 _MOST_CHROMA = 200.0  # sRGB ends at 134; whatever saturation makes of it, the gamut can be searched
 
+jax.tree_util.register_dataclass(Controls)
+
 
 @jax.jit
-def colorize(params: Params, image: Array, saturation: Control, refine: Control) -> Array:
+def colorize_array(params: Params, image: Array, controls: Controls) -> Array:
     """A picture (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or float -> RGB of its type."""
     lightness = to_lightness(image if image.ndim == 3 else image[..., None])
     height, width = lightness.shape
-    side = params.config.input_size
-    seen = shrink_part(lightness, resize_matrix(height, side), resize_matrix(width, side))
+    shape = shape_for(params, (height, width))
+    seen = shrink_tile(lightness, resize_matrix(height, shape[0]), resize_matrix(width, shape[1]))
     (small,) = predict(params, seen[None])
-    size = small.shape[0]
-    small = prepare(small, averaging(size, height), averaging(size, width), saturation)
-    return paint(lightness, small, taps(size, height), taps(size, width), refine, image.dtype)
+    rows, columns = small.shape[:2]
+    small = prepare(small, averaging(rows, height), averaging(columns, width), controls)
+    places = taps(rows, height), taps(columns, width)
+    return paint_tile(lightness, small, *places, controls, image.dtype)
 
 
 @jax.jit
@@ -45,24 +48,25 @@ def to_lightness(pixels: Array) -> Float[Array, "h w"]:
 
 
 @jax.jit
-def shrink_part(
-    lightness: Float[Array, "h w"], rows: Float[Array, "s h"], columns: Float[Array, "s w"]
-) -> Float[Array, "s s"]:
+def shrink_tile(
+    lightness: Float[Array, "h w"], rows: Float[Array, "s h"], columns: Float[Array, "t w"]
+) -> Float[Array, "s t"]:
     """What a part of the picture adds to the small L of the whole."""
     return _matmul("ih,hw,jw->ij", rows, lightness, columns)
 
 
 @jax.jit
-def predict(params: Params, lightness: Float[Array, "b h h"]) -> Float[Array, "b s s 3"]:
+def predict(params: Params, lightness: Float[Array, "b h w"]) -> Float[Array, "b s t 3"]:
     """L at the network's input size -> Lab at the size of its answer."""
     ab = color.network_to_ab(_chroma(params, color.lightness_to_network(lightness[..., None])))
-    ab = _from_inside(ab, params.config.prediction.border) * params.config.prediction.saturation
-    matrix = resize_matrix(lightness.shape[1], ab.shape[1])
-    guide = _matmul("ih,bhw,jw->bij", matrix, lightness, matrix)
+    prediction = params.config.prediction
+    ab = _from_inside(ab, prediction.border) * prediction.saturation
+    rows, columns = (resize_matrix(lightness.shape[i], ab.shape[i]) for i in (1, 2))
+    guide = _matmul("ih,bhw,jw->bij", rows, lightness, columns)
     return jnp.concatenate([guide[..., None], ab], axis=-1)
 
 
-def _chroma(params: Params, scaled: Float[Array, "b h h 1"]) -> Float[Array, "b s s 2"]:
+def _chroma(params: Params, scaled: Float[Array, "b h w 1"]) -> Float[Array, "b s t 2"]:
     """L / 50 - 1 -> ab / 110; the mean over both mirror images, if the config says so."""
     if not params.config.prediction.mirrored:
         return forward(params.config, params.variables, scaled)
@@ -71,7 +75,7 @@ def _chroma(params: Params, scaled: Float[Array, "b h h 1"]) -> Float[Array, "b 
     return (one + other[:, :, ::-1]) / 2
 
 
-def _from_inside(ab: Float[Array, "b s s 2"], border: int) -> Float[Array, "b s s 2"]:
+def _from_inside(ab: Float[Array, "b s t 2"], border: int) -> Float[Array, "b s t 2"]:
     """The samples of the rim get the chroma of the nearest one that is no part of it."""
     inside = ab[:, border : ab.shape[1] - border, border : ab.shape[2] - border]
     return jnp.pad(inside, ((0, 0), (border, border), (border, border), (0, 0)), mode="edge")
@@ -79,37 +83,37 @@ def _from_inside(ab: Float[Array, "b s s 2"], border: int) -> Float[Array, "b s 
 
 @jax.jit
 def prepare(
-    small: Float[Array, "s s 3"],
+    small: Float[Array, "s t 3"],
     rows: Float[Array, "s s"],
-    columns: Float[Array, "s s"],
-    saturation: Control,
-) -> Float[Array, "s s 3"]:
-    """The small picture as `paint` takes it: saturated, and averaged for a picture still smaller.
+    columns: Float[Array, "t t"],
+    controls: Controls,
+) -> Float[Array, "s t 3"]:
+    """The small picture as `paint_tile` takes it: saturated, and averaged for a smaller picture.
 
     Args:
       small: Lab.
       rows: `refine.averaging` to the picture's height.
       columns: and to its width.
-      saturation: what ab is multiplied by.
+      controls: of the user; what they do to the small picture is done here.
     """
     averaged = _matmul("is,stc,jt->ijc", rows, small, columns)
-    ab = averaged[..., 1:] * saturation
+    ab = averaged[..., 1:] * controls.saturation
     chroma = jnp.linalg.norm(ab, axis=-1, keepdims=True)
     ab = ab * (_MOST_CHROMA / jnp.maximum(chroma, _MOST_CHROMA))
     return jnp.concatenate([averaged[..., :1], ab], axis=-1)
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
-def paint(
+def paint_tile(
     lightness: Float[Array, "h w"],
-    small: Float[Array, "s s 3"],
+    small: Float[Array, "s t 3"],
     rows: Taps,
     columns: Taps,
-    refine: Control,
+    controls: Controls,
     dtype: Any,
 ) -> Array:
     """L of a part of the picture, joined by the chroma that belongs there -> RGB (h, w, 3)."""
-    ab = enlarge(small, lightness, rows, columns, refine)
+    ab = enlarge(small, lightness, rows, columns, controls.refine)
     rgb = color.lab_to_rgb(jnp.concatenate([lightness[..., None], ab], axis=-1))
     if dtype in (np.uint8, np.uint16):
         rgb = rgb * np.iinfo(dtype).max + 0.5

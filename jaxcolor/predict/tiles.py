@@ -9,10 +9,12 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterator
 
+import jax
 import numpy as np
 from jax import Array
 from jaxtyping import Float
 
+from jaxcolor.controls import Controls
 from jaxcolor.predict import pure
 from jaxcolor.refine import Taps, averaging, resize_matrix, taps
 
@@ -20,33 +22,34 @@ _TILE = 512  # pixels; the square that the full-size picture is worked on in
 _AHEAD = 4  # tiles that the device is given before the first is asked for: it never waits for NumPy
 
 
-def shrink(pixels: np.ndarray, size: int) -> Float[np.ndarray, "s s"]:
-    """L of a picture (H, W, 1 or 3), at (size, size)."""
+def shrink_by_tiles(pixels: np.ndarray, shape: tuple[int, int]) -> Float[np.ndarray, "s t"]:
+    """L of a picture (H, W, 1 or 3), at `shape`."""
     height, width, _ = pixels.shape
-    rows, columns = resize_matrix(height, size), resize_matrix(width, size)
+    rows, columns = resize_matrix(height, shape[0]), resize_matrix(width, shape[1])
     parts = (
-        pure.shrink_part(_lightness(pixels, y, x), _pad(rows[:, y], 1), _pad(columns[:, x], 1))
+        pure.shrink_tile(_lightness(pixels, y, x), _pad(rows[:, y], 1), _pad(columns[:, x], 1))
         for y, x in _tiles(height, width)
     )
-    total = np.zeros((size, size), np.float32)
+    total = np.zeros(shape, np.float32)
     for part in _ahead(parts):
         total += np.asarray(part)
     return total
 
 
-def paint(
-    pixels: np.ndarray, small: Float[np.ndarray, "s s 3"], saturation: float, refine: float
+def paint_by_tiles(
+    pixels: np.ndarray, small: Float[np.ndarray, "s t 3"], controls: Controls
 ) -> Iterator[np.ndarray]:
     """A picture (H, W, 1 or 3) in the small picture's colours: strips (rows, W, 3) of its type."""
     height, width, _ = pixels.shape
-    size = small.shape[0]
-    matrices = averaging(size, height), averaging(size, width)
-    ready = pure.prepare(small, *matrices, np.float32(saturation))
-    rows, columns = taps(size, height), taps(size, width)
-    strength, dtype = np.float32(refine), _device_type(pixels)
+    across, down = small.shape[1], small.shape[0]
+    matrices = averaging(down, height), averaging(across, width)
+    controls = jax.tree.map(np.float32, controls)
+    ready = pure.prepare(small, *matrices, controls)
+    rows, columns = taps(down, height), taps(across, width)
+    dtype = _device_type(pixels)
     painted = _ahead(
-        pure.paint(
-            _lightness(pixels, y, x), ready, _cut(rows, y), _cut(columns, x), strength, dtype
+        pure.paint_tile(
+            _lightness(pixels, y, x), ready, _cut(rows, y), _cut(columns, x), controls, dtype
         )
         for y, x in _tiles(height, width)
     )

@@ -1,9 +1,9 @@
 """A server on one's own machine: a page to drop photos on, and the same as an HTTP API.
 
-`server.run` is what `jaxcolor serve` calls. A request goes through `guard` (who asks), `door` (is
-there room for it), `engine` (decode, network, encode, side by side) and back through `api`, which
-owns the routes. The page in `page/` is static files that use the API as anybody would: it has no
-way around the API's limits.
+`server.run` is what `jaxcolor serve` calls. A request goes through `hosts` (who asks), `admission`
+(is there room for it) and `exchange`, which hands its photo to `jaxcolor.engine` and its colours
+back; `api` owns the routes. The page in `page/` is static files that use the API as anybody would:
+it has no way around the API's limits.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
 from fastapi import FastAPI, Query, Request
@@ -19,8 +20,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from jaxcolor import __version__
+from jaxcolor.controls import Controls
+from jaxcolor.engine import Engine, Wish
 from jaxcolor.models.colorizer import Params
-from jaxcolor.web import answering, page, problem
+from jaxcolor.web import exchange, page, problem
+from jaxcolor.web.admission import Door
 from jaxcolor.web.document import (
     MEDIA_TYPES,
     PHOTO_IN,
@@ -29,15 +33,14 @@ from jaxcolor.web.document import (
     Health,
     Model,
     Models,
-    Options,
+    options,
     refusals,
 )
-from jaxcolor.web.door import Door
-from jaxcolor.web.engine import Coloured, Engine, Wish
-from jaxcolor.web.guard import Guard
+from jaxcolor.web.exchange import Coloured, Photograph
+from jaxcolor.web.hosts import Guard
 from jaxcolor.web.metrics import Metrics
+from jaxcolor.web.preview import fit
 from jaxcolor.web.problem import Problem
-from jaxcolor.web.sending import Photograph
 from jaxcolor.web.settings import Settings
 
 _CLIENT_WENT_AWAY = 499  # nginx's number for it; only metrics see it
@@ -54,13 +57,14 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
       What uvicorn runs; `state.door` and `state.engine` are its insides.
     """
     metrics = Metrics()
-    engine = Engine(models, settings, metrics)
+    engine = Engine(settings.engine, metrics.observe)
     door = Door(settings.queue, settings.held_bytes)
     metrics.watch("requests_inside", "Requests worked on or waiting.", lambda: door.inside)
+    metrics.watch("held_pixels", "Decoded pixels in memory.", lambda: engine.room.taken)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        engine.start()
+        engine.start(models, everything=True)
         yield
         await asyncio.to_thread(engine.close)
 
@@ -76,14 +80,7 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
     app.state.door, app.state.engine = door, engine
     _tell_problems(app, metrics)
     names = tuple(models)
-    made = pydantic.create_model(
-        "OptionsWithModel",
-        __base__=Options,
-        model=(
-            Literal[names],  # type: ignore[arg-type]  # known when the server starts
-            pydantic.Field(names[0], description="One of those of `/v1/models`."),
-        ),
-    )
+    made = options(names)
 
     @app.post(
         "/v1/colorize",
@@ -91,16 +88,17 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
         responses=PHOTO_OUT | refusals(*REFUSALS),
         openapi_extra=PHOTO_IN,
         summary="A photo in, the same photo in colour out",
+        name="colorize",
     )
-    async def colorize(request: Request, options: Annotated[made, Query()]) -> Response:  # type: ignore[valid-type]
+    async def answer(request: Request, given: Annotated[made, Query()]) -> Response:  # type: ignore[valid-type]
         """Size, format, depth, transparency and metadata are the photo's own."""
         started = time.monotonic()
-        wish = Wish(**options.model_dump())  # type: ignore[attr-defined]
+        wish = _wish(given)
         status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
         try:
             with contextlib.ExitStack() as stack:
                 visit = stack.enter_context(door.enter())
-                result = await answering.coloured(request, visit, engine, wish, settings, started)
+                result = await exchange.coloured(request, visit, engine, wish, settings, started)
                 if result is None:
                     status = _CLIENT_WENT_AWAY
                     return Response(status_code=HTTPStatus.BAD_REQUEST)
@@ -170,6 +168,13 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
         )
     app.add_middleware(Guard, host=settings.host, names=settings.names, cors=settings.cors)
     return app
+
+
+def _wish(given: pydantic.BaseModel) -> Wish:
+    values = given.model_dump()
+    side = values.pop("fit")
+    prepare = None if side is None else functools.partial(fit, side)
+    return Wish(controls=Controls.taken_from(values), prepare=prepare, **values)
 
 
 def _headers(result: Coloured, wish: Wish) -> dict[str, str]:

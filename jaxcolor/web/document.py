@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from jaxcolor import image_io
+from jaxcolor.controls import CONTROLS
 from jaxcolor.web import problem
 
-_MAX_SATURATION = 100.0
 MEDIA_TYPES = {format.name: format.media_type for format in image_io.WRITTEN}
 
 
-class Options(pydantic.BaseModel):
-    """How a photo is coloured; `model` is added when the served ones are known."""
+class _Options(pydantic.BaseModel):
+    """How a photo is coloured."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    saturation: Annotated[
-        float,
-        pydantic.Field(
-            ge=0,
-            le=_MAX_SATURATION,
-            allow_inf_nan=False,
-            description="How vivid the colours are: 1 as the model gives them, 0 grey.",
-        ),
-    ] = 1.0
-    refine: Annotated[
-        float,
-        pydantic.Field(
-            ge=0,
-            le=1,
-            allow_inf_nan=False,
-            description="How closely colours follow the photo's edges.",
-        ),
-    ] = 1.0
     format: Annotated[
         Literal[image_io.NAMES] | None,  # type: ignore[valid-type]  # the names are those of image_io
         pydantic.Field(
@@ -60,6 +43,30 @@ class Options(pydantic.BaseModel):
             " height, 8 bits, and no metadata. Without it: the photo's own size.",
         ),
     ] = None
+
+
+def options(models: Sequence[str]) -> type[pydantic.BaseModel]:
+    """What can be asked of a photo: `_Options`, the controls, and one of the served colorizers."""
+    controls: dict[str, Any] = {
+        control.name: (
+            float,
+            pydantic.Field(
+                control.default,
+                ge=control.least,
+                le=control.most_served,
+                allow_inf_nan=False,
+                description=control.sentence,
+            ),
+        )
+        for control in CONTROLS
+    }
+    model = pydantic.Field(models[0], description="One of those of `/v1/models`.")
+    return pydantic.create_model(
+        "Options",
+        __base__=_Options,
+        **controls,
+        model=(Literal[tuple(models)], model),  # type: ignore[arg-type]  # known at the start
+    )
 
 
 class Model(pydantic.BaseModel):

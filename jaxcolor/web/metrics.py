@@ -47,6 +47,12 @@ class Metrics:
             self.stages.labels(stage)
         self.requests.labels("200")
 
+    def observe(self, stage: str, seconds: float, photos: int) -> None:
+        """As the engine tells it."""
+        self.stages.labels(stage).observe(seconds)
+        if stage == "network":
+            self.batch.observe(photos)
+
     def watch(self, name: str, help: str, value: Callable[[], float]) -> None:
         """A gauge that is read when it is asked for."""
         Gauge(f"jaxcolor_{name}", help, registry=self.registry).set_function(value)

@@ -11,7 +11,7 @@ from jaxcolor.image_io import Metadata, Photo
 from jaxcolor.image_io.modes import to_depth
 
 
-def fit(photo: Photo, side: int) -> Photo:
+def fit(side: int, photo: Photo) -> Photo:
     """A photo of at most `side` pixels in width and in height, in 8 bits, without metadata.
 
     One that fits already keeps its pixels' number and loses the rest.

@@ -1,4 +1,7 @@
-"""Starts and stops the server."""
+"""Takes an address, and serves there until it is told to stop.
+
+The slow parts are loaded in `run`: that an address is another's is said before.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,46 @@ import socket
 import time
 from collections.abc import Mapping
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from jaxcolor.models.colorizer import Params
-from jaxcolor.web.api import make_app
-from jaxcolor.web.listening import NotStarted
 from jaxcolor.web.settings import Settings
+
+if TYPE_CHECKING:
+    from jaxcolor.models.colorizer import Params
 
 _LINGER = 0.5  # seconds that late requests are told of the end instead of finding a closed door
 _KEEP_ALIVE = 20  # seconds
+
+
+class NotStarted(RuntimeError):
+    """The server could not begin; the message is one line."""
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Takes the address that the server will listen on.
+
+    Raises:
+      NotStarted: it is another's, or not this machine's.
+    """
+    host, port = settings.host, settings.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()  # who comes while the colorizers are loaded waits
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise NotStarted(f"{host}:{port}: cannot be listened on ({reason})") from None
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Where a browser finds it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def run(models: Mapping[str, Params], settings: Settings, listener: socket.socket) -> None:
@@ -25,11 +58,13 @@ def run(models: Mapping[str, Params], settings: Settings, listener: socket.socke
     Args:
       models: colorizers by name, the default one first.
       settings: how the server is set up.
-      listener: from `listening.bind`.
+      listener: from `bind`.
 
     Raises:
       NotStarted: the colorizers could not be made ready.
     """
+    from jaxcolor.web.api import make_app
+
     config = uvicorn.Config(
         make_app(models, settings),
         log_level="warning",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
-from jaxcolor.image_io import MAX_PIXELS
+from jaxcolor.engine import Settings as EngineSettings
+
+_MOMENT = 0.02  # seconds that the network waits for a photo that is being decoded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +20,10 @@ class Settings:
         a reverse proxy passes on as `Host`.
       cors: origins whose pages may use the API from a browser, "https://photos.example.org".
       max_bytes: of an uploaded photo.
-      max_pixels: of a photo, as `open_photo` takes it.
       queue: requests that are worked on or wait; one more is turned away.
       seconds: for a request, from its first byte to the last of the photo that goes back, and as
         long again for sending it.
-      batch: photos in a pass of the network.
-      threads: photos decoded at once, and encoded at once.
-      held_pixels: decoded photos in memory at once, together; a larger one is worked on alone.
+      batch, threads, max_pixels, held_pixels: those of `jaxcolor.engine.Settings`.
     """
 
     host: str = "127.0.0.1"
@@ -33,14 +31,19 @@ class Settings:
     names: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
     max_bytes: int = 128 << 20
-    max_pixels: int = MAX_PIXELS
     queue: int = 64
     seconds: float = 120.0
     batch: int = 4
-    threads: int = os.cpu_count() or 1
-    held_pixels: int = 64_000_000
+    threads: int = EngineSettings.threads
+    max_pixels: int = EngineSettings.max_pixels
+    held_pixels: int = EngineSettings.held_pixels
 
     @property
     def held_bytes(self) -> int:
         """Uploads in memory at once, together."""
         return 4 * self.max_bytes
+
+    @property
+    def engine(self) -> EngineSettings:
+        """Those of the engine: nobody waits for others to come."""
+        return EngineSettings(self.batch, _MOMENT, self.threads, self.max_pixels, self.held_pixels)

@@ -18,6 +18,7 @@ import tifffile
 from PIL import Image
 
 from jaxcolor import image_io, predict
+from jaxcolor.predict import stages
 
 HEIGHT, WIDTH = 96, 160
 
@@ -233,7 +234,7 @@ def test_the_whole_way(format: str, mode: str, options: dict[str, Any], exact: b
         said = {"exif": exif.tobytes()} if format in EXIF_FORMATS else {}
         photo = image_io.open_photo(stored(turned(upright, orientation), format, options | said))
         file = io.BytesIO()
-        left_out = image_io.save_photo(file, photo, predict.paint_rows(photo.pixels, small))
+        left_out = image_io.save_photo(file, photo, stages.paint(photo.pixels, small))
         assert left_out == photo.warnings == ()
 
         with Image.open(file) as image:

@@ -1,7 +1,8 @@
 """The page: static files, which use the API as anybody would.
 
 Nothing in them is from elsewhere, and the server's Content-Security-Policy makes the browser hold
-them to that. What differs between servers stands in the page as `data-` attributes.
+them to that. What differs between servers stands in the page as `data-` attributes; its sliders are
+made of `jaxcolor.controls`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from jaxcolor import image_io
+from jaxcolor.controls import CONTROLS, Control
 from jaxcolor.web.settings import Settings
 
 _STATIC = Path(__file__).with_name("static")
+_STEPS = 20  # of a slider, from 0 to 1
+_SLIDER = Template(Path(__file__).with_name("slider.html").read_text(encoding="utf-8"))
 
 
 def mount(app: FastAPI, settings: Settings) -> None:
@@ -32,6 +36,7 @@ def mount(app: FastAPI, settings: Settings) -> None:
             f'<option value="{format.suffixes[0][1:]}">{format.title}</option>'
             for format in image_io.WRITTEN
         ),
+        controls="".join(map(_slider, CONTROLS)),
         suffixes=html.escape(json.dumps({f.media_type: f.suffixes for f in image_io.WRITTEN})),
     )
 
@@ -40,3 +45,15 @@ def mount(app: FastAPI, settings: Settings) -> None:
         return HTMLResponse(text)
 
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+
+
+def _slider(control: Control) -> str:
+    return _SLIDER.substitute(
+        name=control.name,
+        label=html.escape(control.label),
+        sentence=html.escape(control.sentence.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")),
+        least=f"{control.least:g}",
+        most=f"{control.most_on_page:g}",
+        default=f"{control.default:g}",
+        step=f"{1 / _STEPS:g}",
+    )

@@ -14,13 +14,14 @@ const STEPS = {
 
 const byId = (id) => document.getElementById(id);
 const limits = document.body.dataset;
+const sliders = [...document.querySelectorAll("[data-control]")];
 const photos = [];
 let shown = null;
 
 // -- photos come in -------------------------------------------------------------------------------
 
 function add(files) {
-  const fresh = [...files].filter(isSmallEnough).map((file) => new Photo(file, previewSide()));
+  const fresh = [...files].filter(isSmallEnough).map((file) => new Photo(file, previewSide(), untouched()));
   if (!fresh.length) return;
   photos.push(...fresh);
   show(fresh[0]);
@@ -31,6 +32,11 @@ function isSmallEnough(file) {
   if (file.size <= Number(limits.maxBytes)) return true;
   refuse(file.name, `The file is too large: this server takes photos of up to ${limits.maxMegabytes} MB.`);
   return false;
+}
+
+// What is wished of a photo before anything is turned.
+function untouched() {
+  return Object.fromEntries(sliders.map((slider) => [slider.id, Number(slider.defaultValue)]));
 }
 
 // Sharp on this screen, and quick to make.
@@ -114,7 +120,7 @@ function tell(photo, step, share) {
 
 function show(photo) {
   shown = photo;
-  for (const name of ["saturation", "refine", "model", "format"]) {
+  for (const name of [...sliders.map((slider) => slider.id), "model", "format"]) {
     if (photo.wish[name] !== "" || name === "format") byId(name).value = photo.wish[name];
   }
   byId("saved").textContent = "";
@@ -139,9 +145,7 @@ function render() {
     byId("split").disabled = byId("download").disabled = !shown.colour;
     byId("frame-control").hidden = shown.wish.frame === null;
     byId("frame").value = (shown.wish.frame ?? 0) + 1;
-    for (const name of ["saturation", "refine"]) {
-      byId(`${name}-value`).value = Number(byId(name).value).toFixed(2);
-    }
+    for (const slider of sliders) byId(`${slider.id}-value`).value = Number(slider.value).toFixed(2);
   }
   byId("download-all").hidden = photos.length < 2;
   byId("album").hidden = photos.length < 2;
@@ -204,8 +208,8 @@ function wish(name, value) {
   }, PATIENCE);
 }
 
-for (const name of ["saturation", "refine"]) {
-  byId(name).addEventListener("input", (event) => wish(name, Number(event.target.value)));
+for (const slider of sliders) {
+  slider.addEventListener("input", () => wish(slider.id, Number(slider.value)));
 }
 byId("model").addEventListener("change", (event) => wish("model", event.target.value));
 byId("frame").addEventListener("change", (event) => wish("frame", Math.max(0, event.target.value - 1)));

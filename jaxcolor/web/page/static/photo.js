@@ -6,10 +6,10 @@ import { colorize } from "./api.js";
 const SUFFIXES = JSON.parse(document.body.dataset.suffixes);
 
 export class Photo {
-  constructor(file, side) {
+  constructor(file, side, controls) {
     this.file = file;
     this.name = file.name || "photo";
-    this.wish = { saturation: 1, refine: 1, model: "", format: "", frame: null };
+    this.wish = { ...controls, model: "", format: "", frame: null };
     this.colour = this.grey = null; // previews' addresses
     this.previewFormat = "jpg";
     this.side = side; // of previews, in pixels

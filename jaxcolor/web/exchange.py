@@ -1,19 +1,44 @@
-"""A request of `/v1/colorize` from its first byte to its photo."""
+"""A request of `/v1/colorize` from its first byte to the last one of its answer."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
+import io
 import time
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from jaxcolor.image_io import PhotoError
+from jaxcolor.engine import Engine, Job, Wish
+from jaxcolor.image_io import Format, PhotoError
 from jaxcolor.web import problem
-from jaxcolor.web.door import Visit
-from jaxcolor.web.engine import Coloured, Engine, Job, Wish
+from jaxcolor.web.admission import Visit
 from jaxcolor.web.problem import Problem
 from jaxcolor.web.settings import Settings
+
+_BLOCK = 1 << 18  # bytes handed to the network at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Coloured:
+    """A photo in its colours.
+
+    Attributes:
+      content: the file.
+      format: what it is.
+      size: height and width in pixels.
+      warnings: what of the photo could not be read, or not be kept in the format.
+    """
+
+    content: bytes
+    format: Format
+    size: tuple[int, int]
+    warnings: tuple[str, ...]
 
 
 async def coloured(
@@ -39,10 +64,13 @@ async def coloured(
         ) from None
     if content is None:
         return None
-    job = engine.submit(content, wish)
+    target = io.BytesIO()
+    job = engine.submit(io.BytesIO(content), target, wish)
     del content
     try:
-        return await _first(job, request, left())
+        if not await _is_done(job, request, left()):
+            return None
+        return Coloured(target.getvalue(), job.format, job.size, job.warnings)
     except PhotoError as error:
         raise problem.of_photo(error, settings.max_pixels) from None
     except TimeoutError:
@@ -93,8 +121,8 @@ async def _body(request: Request, visit: Visit, max_bytes: int) -> bytes | None:
     return b"".join(blocks)
 
 
-async def _first(job: Job, request: Request, seconds: float) -> Coloured | None:
-    """The result, or None if the client goes away before it is there."""
+async def _is_done(job: Job, request: Request, seconds: float) -> bool:
+    """Waits for the result; False if the client goes away before it is there."""
     result = asyncio.wrap_future(job.done)
     gone = asyncio.ensure_future(request.receive())  # the next that can come is the end
     try:
@@ -104,9 +132,44 @@ async def _first(job: Job, request: Request, seconds: float) -> Coloured | None:
     finally:
         gone.cancel()
     if result in done:
-        return result.result()
+        result.result()
+        return True
     # Nobody will look at it; that it fails with `GivenUp` is no news.
     result.add_done_callback(lambda future: future.cancelled() or future.exception())
     if gone in done:
-        return None
+        return False
     raise TimeoutError
+
+
+class Photograph(Response):
+    """Bytes that are sent block by block, within a time limit.
+
+    A client that stops reading would keep them in memory for ever.
+    """
+
+    def __init__(
+        self,
+        content: bytes,
+        headers: Mapping[str, str],
+        seconds: float,
+        at_the_end: Callable[[], object],
+    ):
+        super().__init__(content, headers=headers)
+        self._seconds, self._at_the_end = seconds, at_the_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI calls it."""
+        try:
+            with contextlib.suppress(TimeoutError):  # uvicorn closes what was not completed
+                await asyncio.wait_for(self._send(send), self._seconds)
+        finally:
+            self._at_the_end()
+
+    async def _send(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        content = memoryview(self.body)
+        for first in range(0, max(1, len(content)), _BLOCK):
+            block = bytes(content[first : first + _BLOCK])
+            more = first + _BLOCK < len(content)
+            await send({"type": "http.response.body", "body": block, "more_body": more})

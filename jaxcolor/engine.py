@@ -1,0 +1,401 @@
+"""Photos in, coloured photos out: the one pipeline, whoever brings the photos.
+
+Threads decode, one feeds the network, others paint and encode; most of that lets go of Python's
+lock. A pass of the network has one compiled shape, a whole batch; what is missing is filled up. So
+a result's bytes depend on its photo alone, not on its neighbours in a batch. Photos are decoded
+while JAX and the colorizers are loaded, and what they need is compiled beside.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from jaxcolor import image_io
+from jaxcolor.controls import UNTOUCHED, Controls
+from jaxcolor.image_io import MAX_PIXELS, Format, PhotoError, Source, TooLarge
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxcolor.image_io import Photo
+    from jaxcolor.models.colorizer import Params
+    from jaxcolor.predict.ahead import Needs, Programs
+
+# A photo of that many pixels is decoded without asking how large it is; a larger one is refused by
+# its header and tried again when there is room for it.
+_FIRST_TRY = 4_000_000
+
+Observer = Callable[[str, float, int], object]  # a stage, its seconds, and how many photos it did
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How much is done at once.
+
+    Attributes:
+      batch: photos in a pass of the network.
+      patience: seconds to wait for a batch to fill up; None: as long as photos have room to come.
+      threads: photos decoded in parallel, and encoded in parallel.
+      max_pixels: of a photo, as `open_photo` takes it.
+      held_pixels: decoded photos in memory at once, together; a larger one is worked on alone.
+    """
+
+    batch: int = 8
+    patience: float | None = None
+    threads: int = os.cpu_count() or 1
+    max_pixels: int = MAX_PIXELS
+    held_pixels: int = 64_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What is asked of a photo.
+
+    Attributes:
+      model: the name of one of the engine's colorizers.
+      controls: how the colours are wished.
+      format: as `save_photo` takes it.
+      frame: as `open_photo` takes it.
+      prepare: is called with the photo when it is read; gives it back, or raises why it fails.
+    """
+
+    model: str
+    controls: Controls = UNTOUCHED
+    format: str | None = None
+    frame: int | None = None
+    prepare: Callable[[Photo], Photo] | None = None
+
+
+class GivenUp(Exception):
+    """Nobody waits for the photo any more."""
+
+
+class Job:
+    """A photo on its way.
+
+    Attributes:
+      done: has a result when the target is written, or raises; the rest is known by then.
+      format: of the target.
+      size: height and width in pixels.
+      warnings: what of the photo could not be read, or not be kept in the format.
+    """
+
+    format: Format
+    size: tuple[int, int]
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, source: Source, target: Source, wish: Wish):
+        self.source, self.target, self.wish = source, target, wish
+        self.photo: Photo | None = None
+        self.needs: Needs = None  # type: ignore[assignment]  # while its colorizer is not there
+        self.held = 0  # pixels of the engine's room
+        self.given_up = False
+        self.done: Future[None] = Future()
+        self.done.set_running_or_notify_cancel()  # who stops waiting does not cancel it
+
+    def give_up(self) -> None:
+        """Tells the threads that nobody waits any more; they stop at the next opportunity."""
+        self.given_up = True
+
+    def check(self) -> None:
+        """Raises `GivenUp` where nobody waits any more."""
+        if self.given_up:
+            raise GivenUp
+
+
+class Room:
+    """Pixels of decoded photos, of which jobs take some, first come, first served.
+
+    A photo that is larger than the whole room gets all of it, and is alone.
+    """
+
+    def __init__(self, pixels: int, changed: threading.Condition):
+        self.taken = 0
+        self.waiting: collections.deque[Job] = collections.deque()
+        self._pixels, self._changed = pixels, changed
+
+    def take(self, job: Job, pixels: int) -> None:
+        """Waits until there is room, or nobody waits for the photo."""
+        with self._changed:
+            self.waiting.append(job)
+            self._changed.notify_all()
+            try:
+                while self.waiting[0] is not job or 0 < self.taken > self._pixels - pixels:
+                    job.check()
+                    self._changed.wait(0.1)
+                self.taken += pixels
+                job.held = pixels
+            finally:
+                self.waiting.remove(job)
+                self._changed.notify_all()
+
+    def give_back(self, job: Job, keep: int = 0) -> None:
+        """Lets the next one in; `keep` is what the job still needs of what it has taken."""
+        with self._changed:
+            keep = min(keep, job.held)
+            self.taken -= job.held - keep
+            job.held = keep
+            self._changed.notify_all()
+
+
+class Engine(contextlib.AbstractContextManager["Engine"]):
+    """Two pools of threads, with the network between them.
+
+    Used as a context, it gives up at the end what is still on its way.
+
+    Attributes:
+      ready: set when photos pass through the network.
+      failure: why they never will.
+      room: what bounds the photos in memory.
+    """
+
+    def __init__(self, settings: Settings, observe: Observer = lambda *_: None):
+        self.ready = threading.Event()
+        self.failure: Exception | None = None
+        self._settings, self._observe = settings, observe
+        self._open_photo = image_io.open_photo  # loaded now, and not in threads beside JAX
+        self._changed = threading.Condition()  # guards what follows
+        self.room = Room(settings.held_pixels, self._changed)
+        self._jobs: set[Job] = set()  # on their way
+        self._upcoming = 0  # of them not decoded yet
+        self._decoded: collections.deque[Job] = collections.deque()
+        self._encoding = 0
+        self._closed = False
+        self._colorizers: Mapping[str, Params] = {}
+        self._programs: Programs | None = None
+        self._decoders = ThreadPoolExecutor(settings.threads, "decode")
+        self._encoders = ThreadPoolExecutor(settings.threads, "encode")
+        self._network: threading.Thread | None = None
+
+    def __exit__(self, *exception: object) -> None:
+        with self._changed:
+            for job in self._jobs:
+                job.give_up()
+        self.close()
+
+    def submit(self, source: Source, target: Source, wish: Wish) -> Job:
+        """Begins a photo.
+
+        Args:
+          source: as `open_photo` takes it.
+          target: as `save_photo` takes it; written strip by strip if its format allows it.
+          wish: what is asked of the photo.
+
+        Returns:
+          A job, whose `done` raises `PhotoError` where the photo cannot be read, or not be written
+          as wished, and `GivenUp` after `Job.give_up`.
+        """
+        job = Job(source, target, wish)
+        with self._changed:
+            self._decoders.submit(self._decode, job)
+            self._jobs.add(job)
+            self._upcoming += 1
+        return job
+
+    def start(self, colorizers: Mapping[str, Params], *, everything: bool = False) -> None:
+        """Opens the way to the network.
+
+        Args:
+          colorizers: by the names that wishes call them by.
+          everything: compile all that photos can need first, not only what those here need.
+        """
+        from jaxcolor.predict.ahead import Programs  # only now JAX is needed
+
+        self._programs = Programs(self._settings.batch)
+        with self._changed:
+            self._colorizers = colorizers
+            for job in self._jobs:
+                self._foresee(job)
+        arguments = (everything,)
+        self._network = threading.Thread(None, self._run_network, "network", arguments, daemon=True)
+        self._network.start()
+
+    def finish(self) -> None:
+        """Nothing more is submitted: the colorizers are let go of when nobody needs them."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Ends the threads, after the photos that are on their way."""
+        self.finish()
+        self._decoders.shutdown()
+        if self._network is not None:
+            self._network.join()
+        while self._decoded:  # there was no network
+            self._fail(self._decoded.popleft(), GivenUp())
+        self._encoders.shutdown()
+        if self._programs is not None:
+            self._programs.close()
+
+    # -- before the network ------------------------------------------------------------------------
+
+    def _decode(self, job: Job) -> None:
+        with self._failing(job):
+            job.check()
+            photo = self._open(job)
+            self.room.give_back(job, keep=photo.size[0] * photo.size[1])
+            job.source, job.size, job.warnings = "", photo.size, photo.warnings
+            job.format = image_io.check_writable(job.target, photo, format=job.wish.format)
+            with self._changed:
+                job.photo = photo
+                self._foresee(job)
+        with self._changed:
+            self._upcoming -= 1
+            if job.photo is not None:
+                self._decoded.append(job)
+            self._changed.notify_all()
+
+    def _open(self, job: Job) -> Photo:
+        source, wish, limit = job.source, job.wish, self._settings.max_pixels
+        read = functools.partial(self._open_photo, source, frame=wish.frame)
+        twice = isinstance(source, (str, os.PathLike)) or source.seekable()
+        self.room.take(job, _FIRST_TRY if twice else limit)
+        with self._timed("decode"):
+            try:
+                photo = read(max_pixels=min(job.held, limit))
+            except PhotoError as error:
+                refusal = error.refusal
+                if not (twice and isinstance(refusal, TooLarge)):
+                    raise
+                if refusal.width * refusal.height <= limit:
+                    self.room.give_back(job)
+                    self.room.take(job, refusal.width * refusal.height)
+                # One that is too large is refused again, by words that tell the limit.
+                photo = read(max_pixels=limit)
+            return photo if wish.prepare is None else wish.prepare(photo)
+
+    def _foresee(self, job: Job) -> None:
+        """Begins to compile what a photo will need, as far as that is known yet."""
+        params = self._colorizers.get(job.wish.model)
+        if params is not None and self._programs is not None:
+            job.needs = self._programs.needed(params, job.photo)
+
+    # -- the network -------------------------------------------------------------------------------
+
+    def _run_network(self, everything: bool) -> None:
+        try:
+            if everything and self._programs is not None:
+                self._programs.compile_all(self._colorizers.values())
+            self.ready.set()
+        except Exception as error:
+            self.failure = error
+        while (batch := self._next_batch()) is not None:
+            self._pass(batch)
+        self._colorizers = {}  # room for the last ones' pixels
+
+    def _next_batch(self) -> list[Job] | None:
+        """Photos for one pass, the oldest and what fits to it; None when no more will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._decoded or (self._closed and not self._upcoming))
+            if not self._decoded:
+                return None
+            self._changed.wait_for(self._is_time, self._settings.patience)
+            batch = self._fitting()[: self._settings.batch]
+            for job in batch:
+                self._decoded.remove(job)
+        return batch
+
+    def _fitting(self) -> list[Job]:
+        """Decoded photos that can go through the network with the oldest one."""
+        keys = [(job.wish.model, job.needs and job.needs.shape) for job in self._decoded]
+        return [job for job, key in zip(self._decoded, keys, strict=True) if key == keys[0]]
+
+    def _is_time(self) -> bool:
+        """Whether to wait for more photos would bring none, or too many pixels."""
+        return (
+            len(self._fitting()) >= self._settings.batch
+            or not self._upcoming
+            or 2 * sum(job.held for job in self._decoded) > self._settings.held_pixels
+            # They wait for room, and nobody but the network can make some.
+            or (bool(self.room.waiting) and not self._encoding)
+        )
+
+    def _pass(self, batch: list[Job]) -> None:
+        """Sends photos through the network, and hands them on."""
+        from jaxcolor.predict import stages
+
+        views: dict[Job, stages.View] = {}
+        for job in batch:
+            with self._failing(job):
+                job.check()
+                if self.failure:
+                    raise self.failure
+                assert job.photo is not None
+                params = self._colorizers[job.wish.model]
+                views[job] = stages.shrink(params, job.photo.pixels)
+        if not views:
+            return
+        try:
+            job.needs.network.result()
+            with self._timed("network", len(views)):
+                small = stages.run_network(
+                    params, list(views.values()), batch_size=self._settings.batch
+                )
+        except Exception as error:
+            for job in views:
+                self._fail(job, error)
+            return
+        with self._changed:
+            self._encoding += len(views)
+        for job, lab in zip(views, small, strict=True):
+            self._encoders.submit(self._encode, job, lab)
+
+    # -- behind the network ------------------------------------------------------------------------
+
+    def _encode(self, job: Job, small: np.ndarray) -> None:
+        with self._failing(job), self._timed("encode"):
+            photo, format = job.photo, job.wish.format
+            assert photo is not None
+            strips = self._painted(job, photo, small)
+            job.warnings += image_io.save_photo(job.target, photo, strips, format=format)
+            self._let_go(job)
+            job.done.set_result(None)
+        with self._changed:
+            self._encoding -= 1
+            self._changed.notify_all()
+
+    def _painted(self, job: Job, photo: Photo, small: np.ndarray) -> Iterator[np.ndarray]:
+        from jaxcolor.predict import stages
+
+        job.needs.painting.result()
+        for strip in stages.paint(photo.pixels, small, job.wish.controls):
+            job.check()
+            yield strip
+
+    # -- whatever goes wrong -----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _failing(self, job: Job) -> Iterator[None]:
+        """Whatever goes wrong is the job's, and never the thread's."""
+        try:
+            yield
+        except Exception as error:
+            self._fail(job, error)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        self._let_go(job)
+        job.done.set_exception(error)
+
+    def _let_go(self, job: Job) -> None:
+        job.source, job.photo = "", None
+        self.room.give_back(job)
+        with self._changed:
+            self._jobs.discard(job)
+
+    @contextlib.contextmanager
+    def _timed(self, stage: str, photos: int = 1) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._observe(stage, time.monotonic() - start, photos)

@@ -1,0 +1,87 @@
+"""Programs that are compiled ahead of their use, each once, beside whatever else goes on."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxcolor.image_io import Photo
+from jaxcolor.models.colorizer import Params
+from jaxcolor.predict import stages
+from jaxcolor.predict.stages import Kind
+from jaxcolor.predict.view import Shape, answer_shape, shape_for, shapes
+
+
+class Needs(NamedTuple):
+    """What one photo needs.
+
+    Attributes:
+      shape: of its view; those of one shape go through the network together.
+      network: done when the network is compiled for that.
+      painting: done when painting it is; as long as the photo is not known, when the network is.
+    """
+
+    shape: Shape
+    network: Future[None]
+    painting: Future[None]
+
+
+class Programs:
+    """What the stages need, for batches of one size.
+
+    `stages` would compile it when it is first called, and twice where two threads call it at once.
+    """
+
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+        self._begun: dict[Hashable, Future[None]] = {}
+        self._threads = ThreadPoolExecutor(2, "compile")
+
+    def needed(self, params: Params, photo: Photo | None) -> Needs:
+        """Begins to compile what a photo needs.
+
+        Args:
+          params: the colorizer.
+          photo: None: not decoded yet, and most likely as most are.
+        """
+        if photo is None:
+            network = self._network(params, shapes(params)[0])
+            return Needs(shapes(params)[0], network, network)
+        shape = shape_for(params, photo.size)
+        # Painting first: its trace is short, and it is compiled while the network is traced.
+        painting = self._painting(params, shape, stages.kind_of(photo.pixels))
+        return Needs(shape, self._network(params, shape), painting)
+
+    def compile_all(self, colorizers: Iterable[Params]) -> None:
+        """Compiles all that photos of 8 and of 16 bits can need, and runs it once."""
+        for params in colorizers:
+            for shape in shapes(params):
+                paintings = [self._painting(params, shape, kind) for kind in stages.KINDS]
+                for program in (*paintings, self._network(params, shape)):
+                    program.result()
+                view = stages.shrink(params, np.zeros(shape, np.uint8))
+                stages.run_network(params, [view], batch_size=self._batch_size)
+
+    def close(self) -> None:
+        """Ends the threads; what is being compiled is waited for."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _network(self, params: Params, shape: Shape) -> Future[None]:
+        work = functools.partial(stages.compile_network, params, shape, batch_size=self._batch_size)
+        return self._begin((params.config, shape), work)
+
+    def _painting(self, params: Params, shape: Shape, kind: Kind) -> Future[None]:
+        answer = answer_shape(params, shape)
+        return self._begin((answer, kind), lambda: stages.compile_painting(answer, kind))
+
+    def _begin(self, key: Hashable, work: Callable[[], None]) -> Future[None]:
+        with self._lock:
+            if key not in self._begun:
+                self._begun[key] = self._threads.submit(work)
+            return self._begun[key]

@@ -1,0 +1,172 @@
+"""`colorize` and its forms: of one picture in memory, of many, and strip by strip."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from jaxcolor import image_io
+from jaxcolor.controls import Controls, Value
+from jaxcolor.models.colorizer import Params
+from jaxcolor.predict import pure, stages
+
+Picture = TypeVar("Picture", np.ndarray, jax.Array, Image.Image)
+
+
+def colorize(
+    params: Params,
+    image: Picture,
+    *,
+    saturation: Value = Controls.saturation,
+    refine: Value = Controls.refine,
+    size: int | None = None,
+) -> Picture:
+    """Gives a photo its colours.
+
+    Args:
+      params: from `jaxcolor.load`.
+      image: (H, W), (H, W, 1) or (H, W, 3) of NumPy or JAX, uint8, uint16 or float in [0, 1]; or a
+        Pillow image. sRGB; any size from 1x1. A colour picture is greyed first.
+      saturation: see `Controls`.
+      refine: see `Controls`.
+      size: the square that the network works on, in pixels: finer or calmer colour; a multiple as
+        `Config.size` wants it. None: what the weights say. Static under `jit`.
+
+    Returns:
+      RGB of the same kind, type and size: (H, W, 3), or a Pillow image of mode RGB (RGBA if the
+      photo had transparency; always 8 bits, as Pillow has no deeper RGB). Its lightness is the
+      photo's.
+
+    Raises:
+      TypeError: not a picture, or of another type of number; a size that is no whole number.
+      ValueError: a shape that is none of a picture; floats outside [0, 1]; a control out of range.
+    """
+    controls = Controls(saturation=saturation, refine=refine)
+    if isinstance(image, jax.Array):
+        stages.check(image)
+        controls.check()
+        return pure.colorize_array(params.with_size(size), image, controls)
+    return _colorized(params.with_size(size), [image], 1, controls)[0]
+
+
+def colorize_batch(
+    params: Params,
+    images: Iterable[Picture],
+    *,
+    batch_size: int = 8,
+    saturation: Value = Controls.saturation,
+    refine: Value = Controls.refine,
+    size: int | None = None,
+) -> list[Picture]:
+    """Gives many photos of any sizes their colours, `batch_size` at once through the network.
+
+    The network's shape is always that of a whole batch, the last one is filled up: nothing is
+    compiled again from photo to photo.
+
+    Args:
+      params: from `jaxcolor.load`.
+      images: as `colorize` takes them; kinds, types and sizes may be mixed.
+      batch_size: photos in one pass of the network.
+      saturation: see `Controls`.
+      refine: see `Controls`.
+      size: see `colorize`.
+
+    Returns:
+      A list of what `colorize` would give for each.
+
+    Raises:
+      TypeError, ValueError: as `colorize`; and for a batch size below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size: {batch_size} is not positive")
+    controls = Controls(saturation=saturation, refine=refine)
+    return _colorized(params.with_size(size), images, batch_size, controls)
+
+
+def colorize_rows(
+    params: Params,
+    pixels: np.ndarray,
+    *,
+    saturation: Value = Controls.saturation,
+    refine: Value = Controls.refine,
+    size: int | None = None,
+) -> Iterator[np.ndarray]:
+    """`colorize` of a NumPy array, some rows at a time: for pictures too large to hold twice.
+
+    Args:
+      params: from `jaxcolor.load`.
+      pixels: as `colorize` takes an array; it must not change before the last rows are out.
+      saturation: see `Controls`.
+      refine: see `Controls`.
+      size: see `colorize`.
+
+    Returns:
+      Strips (rows, W, 3) of the picture's type, from the top: together, what `colorize` gives.
+
+    Raises:
+      TypeError, ValueError: as `colorize`, and at once, before the first strip is asked for.
+    """
+    controls = Controls(saturation=saturation, refine=refine)
+    controls.check()
+    params = params.with_size(size)
+    (small,) = stages.run_network(params, [stages.shrink(params, pixels)], batch_size=1)
+    return stages.paint(pixels, small, controls)
+
+
+def _colorized(
+    params: Params, images: Iterable[Picture], batch_size: int, controls: Controls
+) -> list[Picture]:
+    controls.check()
+    done: list[Picture] = []
+    waiting = iter(images)
+    while group := list(itertools.islice(waiting, batch_size)):
+        photos = [_to_pixels(image) for image in group]
+        colours = _colours(params, [pixels for pixels, _ in photos], batch_size)
+        for image, (pixels, alpha), small in zip(group, photos, colours, strict=True):
+            strips = stages.paint(pixels, small, controls)
+            done.append(_like(image, _joined(strips, pixels), alpha))
+    return done
+
+
+def _colours(
+    params: Params, pictures: Sequence[np.ndarray], batch_size: int
+) -> list[Float[np.ndarray, "s t 3"]]:
+    """What the network gives for each: those that it sees in one shape at once."""
+    views = [stages.shrink(params, pixels) for pixels in pictures]
+    colours: dict[int, np.ndarray] = {}
+    for shape in dict.fromkeys(view.shape for view in views):
+        places = [i for i, view in enumerate(views) if view.shape == shape]
+        fitting = [views[i] for i in places]
+        answers = stages.run_network(params, fitting, batch_size=batch_size)
+        colours |= dict(zip(places, answers, strict=True))
+    return [colours[i] for i in range(len(views))]
+
+
+def _to_pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels and alpha of any picture that `colorize` takes."""
+    if isinstance(image, Image.Image):
+        return image_io.to_pixels(image)
+    return np.asarray(image) if isinstance(image, jax.Array) else image, None
+
+
+def _joined(strips: Iterator[np.ndarray], pixels: np.ndarray) -> np.ndarray:
+    rgb = np.empty((*pixels.shape[:2], 3), pixels.dtype)
+    top = 0
+    for strip in strips:
+        rgb[top : top + len(strip)] = strip
+        top += len(strip)
+    return rgb
+
+
+def _like(image: Any, rgb: np.ndarray, alpha: np.ndarray | None) -> Any:
+    """The result as the same kind of thing that the picture was."""
+    if isinstance(image, Image.Image):
+        return image_io.from_pixels(rgb, alpha)
+    return jnp.asarray(rgb) if isinstance(image, jax.Array) else rgb
