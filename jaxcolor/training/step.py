@@ -125,8 +125,9 @@ def make_train_step(
     Args:
       network: what the network is, `params.config`.
       loss: (prediction, batch) -> a scalar, the mean over the batch. From the head "regression" the
-        prediction is ab / 110 of (B, size, size, 2), from "classification" the 313 logits of (B,
-        size / 2, size / 2, 313), float32. The batch is what the step was given, and in it
+        prediction is ab / 110 of (B, size, size, 2), from one that is a distribution the network's
+        last layer of (B, size / 2, size / 2, channels), as the 313 logits of "classification";
+        float32. The batch is what the step was given, and in it
         "lightness", L / 50 - 1 as the network saw it, and "ab", the true ab / 110 of (B, size,
         size, 2). Over several devices or pieces it sees one part of the batch at a time; the loss
         is the mean of theirs. `losses.LOSSES` has some.
