@@ -174,7 +174,7 @@ def _pass_over(photos: Photos, index: int) -> None:
 
 def _in_parallel(dataset: tf.data.Dataset, work: Callable[..., tf.data.Dataset]) -> tf.data.Dataset:
     """One element for each, in order."""
-    threads = _processors()
+    threads = processors()
     return dataset.interleave(
         work, cycle_length=threads, num_parallel_calls=threads, deterministic=True
     )
@@ -186,12 +186,12 @@ def _numpy(batches: tf.data.Dataset) -> Iterator[Batch]:
     # The tuner sleeps for up to a minute, and whoever drops the iterator now and then waits for it
     # to wake up. It would also enlarge the buffers as long as there is memory.
     options.autotune.enabled = False
-    options.threading.private_threadpool_size = _processors()
+    options.threading.private_threadpool_size = processors()
     options.threading.max_intra_op_parallelism = 1  # one photo is no work for several
     return iter(batches.with_options(options).prefetch(_AHEAD).as_numpy_iterator())
 
 
-def _processors() -> int:
+def processors() -> int:
     """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

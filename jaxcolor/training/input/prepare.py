@@ -30,6 +30,7 @@ from jaxcolor import image_io
 from jaxcolor.atomic import open_whole, remove_leftovers
 from jaxcolor.training.host_tensorflow import tf
 from jaxcolor.training.input import small
+from jaxcolor.training.input.batches import processors
 from jaxcolor.training.input.small import Outcome
 from jaxcolor.training.input.sources import find_photos
 
@@ -104,7 +105,7 @@ def prepare(
     job = _Job(photos, out.absolute(), paths, short_side)
     if job.folder.exists():
         return job.there()
-    return job.run(processes or len(os.sched_getaffinity(0)), progress)
+    return job.run(processes or processors(), progress)
 
 
 class _Job:
