@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image
@@ -41,7 +41,20 @@ def write(
         for rows in np.split(strip, range(_PASTED, len(strip), _PASTED)):
             image.paste(Image.fromarray(rows), (0, top))
             top += len(rows)
-    image.save(file, format.name, **format.options, **_arguments(metadata, format.name))
+    arguments = format.options | _arguments(metadata, format.name)
+    image.save(cast(IO[bytes], _Plain(file)), format.name, **arguments)
+
+
+class _Plain:
+    """A file without a descriptor.
+
+    Given one, Pillow writes past Python, and takes it for success if the last block is written in
+    part only: on a full disk the end of a picture would be missing.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.write, self.flush = file.write, file.flush
+        self.seek, self.tell = file.seek, file.tell
 
 
 def _arguments(metadata: Metadata, name: str) -> dict[str, Any]:
