@@ -215,7 +215,7 @@ def _refused() -> dict[str, tuple[dict[str, Any], int, str, str]]:
     large = encoded(Image.new("1", (3000, 1000)), "PNG")
     return {
         "a text": ({"content": b"dear diary" * 50}, 415, "not-a-photo", "is not a photo"),
-        "nothing": ({"content": b""}, 415, "empty", "holds no photo"),
+        "nothing": ({"content": b""}, 415, "empty", "The file is empty, not a picture."),
         "an address": ({"content": b"http://127.0.0.1/x.png"}, 415, "not-a-photo", "not a photo"),
         "a form": ({"files": {"photo": png}, "method": "POST"}, 415, "form", "--data-binary"),
         "pixels": ({"content": large}, 413, "too-many-pixels", "3,000 x 1,000 pixels"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
+import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -33,26 +34,59 @@ from jaxcolor.image_io.limits import check_scans, check_size
 from jaxcolor.image_io.photo import Stored
 
 
-class _Jpeg(JpegImagePlugin.JpegImageFile):
+class Jpeg(JpegImagePlugin.JpegImageFile):
     """A JPEG whose EXIF Pillow does not look at: it would warn of every oddity."""
 
     def getexif(self) -> Image.Exif:
+        """None."""
         return Image.Exif()
 
+
+class _Decoder:
+    """Pillow's decoder of AVIF, which keeps EXIF data for itself: Pillow would warn of oddities.
+
+    Attributes:
+      exif: the block, or None.
+      orientation: EXIF's number for how the container says that the picture is turned.
+    """
+
+    def __init__(self, decoder: Any):
+        self.get_frame = decoder.get_frame
+        *self._info, self.exif, self.orientation, self._xmp = decoder.get_info()
+
+    def get_info(self) -> tuple[Any, ...]:
+        return *self._info, None, 1, self._xmp
+
+
+class _Avif(AvifImagePlugin.AvifImageFile):
+    """An AVIF whose EXIF Pillow does not look at."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _Decoder(value) if name == "_decoder" else value)
+
+    def _open(self) -> None:
+        super()._open()
+        decoder = cast(_Decoder, self._decoder)
+        self.info["exif"] = decoder.exif
+        if decoder.exif or decoder.orientation != 1:  # else XMP may have a word
+            self.info["container_orientation"] = decoder.orientation
+
+
+Psd = PsdImagePlugin.PsdImageFile
 
 # Formats that photos come in. Not those that run other programs (EPS: Ghostscript) or the system's
 # drawing (WMF), nor those of games, icons and video, nor PhotoCD and FITS, of which Pillow reads a
 # small or an unscaled version. TGA, which has no signature, is the last to be tried.
 _PLUGINS: tuple[type[ImageFile.ImageFile], ...] = (
-    _Jpeg,
+    Jpeg,
     PngImagePlugin.PngImageFile,
     WebPImagePlugin.WebPImageFile,
     BmpImagePlugin.BmpImageFile,
     GifImagePlugin.GifImageFile,
-    AvifImagePlugin.AvifImageFile,
+    _Avif,
     Jpeg2KImagePlugin.Jpeg2KImageFile,
     PpmImagePlugin.PpmImageFile,
-    PsdImagePlugin.PsdImageFile,
+    Psd,
     PcxImagePlugin.PcxImageFile,
     QoiImagePlugin.QoiImageFile,
     SgiImagePlugin.SgiImageFile,
@@ -63,6 +97,17 @@ _ONE_PHOTO = ("PSD", "HEIF")  # further pictures in them are layers and thumbnai
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # Decoders that hold a picture several times over get a part of the limit.
 _COSTLY = frozenset(format.name for format in FORMATS if format.costly)
+# Photos of kinds that are not read, by what stands where in their first bytes.
+_UNREAD = (
+    (0, b"\0\0\0\x0cJXL \r\n", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"II\xbc", "JPEG XR"),
+    (4, b"ftypcrx ", "a camera's raw file"),
+    (0, b"FUJIFILMCCD-RAW", "a camera's raw file"),
+    (0, b"v/1\x01", "OpenEXR"),
+    (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"gimp xcf", "a file of GIMP's own"),
+)
 _BLOCK = 1 << 20
 _MAX_COMMENT = 1 << 16
 _IPTC = 0x0404  # its number among Photoshop's resources
@@ -80,10 +125,16 @@ def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
         _choose(image, frame)
         _check_scans(image, file)
         bands, alpha = modes.to_bands(image)
+    return described(image, bands, alpha)
+
+
+def described(image: ImageFile.ImageFile, bands: np.ndarray, alpha: np.ndarray | None) -> Stored:
+    """Pixels together with what their file says beside them."""
     return Stored(
         format=str(image.format),
         bands=bands,
         alpha=alpha,
+        orientation=image.info.get("container_orientation"),
         icc=image.info.get("icc_profile"),
         exif=image.info.get("exif"),
         xmp=image.info.get("xmp"),
@@ -109,6 +160,9 @@ def _opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
         file.seek(0)
         with contextlib.suppress(SyntaxError):
             return plugin(file)
+    for at, signature, kind in _UNREAD:
+        if head[at:].startswith(signature):
+            raise NotAPhoto(f"{kind}, which is not read")
     raise NotAPhoto("not a picture of any format known here")
 
 

@@ -45,6 +45,20 @@ def write(
     image.save(cast(IO[bytes], _Plain(file)), format.name, **arguments)
 
 
+class _Block(Image.Exif):
+    """A block of EXIF that is written as it is: Pillow takes bytes apart, and warns of oddities."""
+
+    def __init__(self, block: bytes):
+        super().__init__()
+        self._block = block
+
+    def __bool__(self) -> bool:
+        return True  # though it holds no entry that Pillow knows
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        return self._block
+
+
 class _Plain:
     """A file without a descriptor.
 
@@ -59,7 +73,8 @@ class _Plain:
 
 def _arguments(metadata: Metadata, name: str) -> dict[str, Any]:
     """Fitting metadata as Pillow's `save` takes it for this format."""
-    arguments: dict[str, Any] = {"exif": metadata.exif and exif.MARK + metadata.exif}
+    block = metadata.exif and exif.MARK + metadata.exif
+    arguments: dict[str, Any] = {"exif": _Block(block) if block and name == "AVIF" else block}
     arguments |= {"xmp": metadata.xmp, "icc_profile": metadata.icc}
     if metadata.dpi:
         arguments["dpi"] = tuple(min(65535, max(1, round(dpi))) for dpi in metadata.dpi)

@@ -13,8 +13,9 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 
-from jaxcolor.image_io import pillow_reading, pnm, profiles
+from jaxcolor.image_io import jpeg, pillow_reading, pnm, profiles, psd
 from jaxcolor.image_io.errors import (
+    Empty,
     PhotoError,
     Refused,
     Source,
@@ -63,6 +64,8 @@ def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
         raise no_frame(frame)
     file.seek(0)
     head = file.read(8)
+    if not head:
+        raise Empty
     if head[:4] in tiff.SIGNATURES:
         return tiff.read(file, max_pixels, frame)
     if head == png_chunks.SIGNATURE:
@@ -71,6 +74,10 @@ def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
             raise not_chosen()
         if not frame:  # Pillow has 8 bits only, but can make up the frames of an animation
             return png.read(file, max_pixels)
+    if head.startswith(jpeg.SIGNATURE):
+        return jpeg.read(file, max_pixels, frame)
+    if head.startswith(psd.SIGNATURE):
+        return psd.read(file, max_pixels, frame)
     if pnm.is_binary(head) and not frame:
         return pnm.read(file, max_pixels)
     return pillow_reading.read(file, max_pixels, frame)

@@ -49,7 +49,7 @@ def save_photo(
         the photo's own format, PNG where that cannot be written.
 
     Returns:
-      What the format cannot hold and is left out, a line each.
+      What the format cannot hold and is lost, bits of each channel among it, a line each.
 
     Raises:
       PhotoError: the format is not known, cannot hold the photo's size or transparency, or the
@@ -58,7 +58,8 @@ def save_photo(
     """
     wanted = check_writable(target, photo, format=format)
     metadata, left_out = fitting(photo.metadata, wanted)
-    dtype, strips = _strips(photo, rgb, wanted)
+    dtype, given, strips = _strips(photo, rgb, wanted)
+    left_out = (*_shallower(photo.pixels.dtype, given, dtype, wanted), *left_out)
     channels = 3 if photo.alpha is None or not wanted.alpha else 4
     encode = _STREAMED.get(wanted.name) or functools.partial(pillow_writing.write, wanted)
     try:
@@ -165,8 +166,20 @@ def _cut_back(target: BinaryIO) -> Iterator[None]:
         raise
 
 
-def _strips(photo: Photo, rgb: Rgb, format: Format) -> tuple[np.dtype, Iterator[np.ndarray]]:
-    """The type that is written, and the colours in it, joined by alpha where it can be held."""
+def _shallower(
+    photo: np.dtype, given: np.dtype, written: np.dtype, format: Format
+) -> tuple[str, ...]:
+    """A line about bits that the photo has, and its colours have, and the file has not."""
+    bits = 8 * min(photo.itemsize, given.itemsize)
+    if bits == 8 or written.itemsize > 1:  # 16 bits hold all that floats of a photo say
+        return ()
+    return (f"{format.name} cannot hold its {bits} bits a channel: they become 8",)
+
+
+def _strips(
+    photo: Photo, rgb: Rgb, format: Format
+) -> tuple[np.dtype, np.dtype, Iterator[np.ndarray]]:
+    """The type that is written, the colours' own type, and the colours as they are written."""
     height, width = photo.size
     if isinstance(rgb, np.ndarray):
         rows = max(1, _STRIP // width)
@@ -190,4 +203,4 @@ def _strips(photo: Photo, rgb: Rgb, format: Format) -> tuple[np.dtype, Iterator[
         if top != height:
             raise ValueError(f"{top} rows of {height}")
 
-    return np.dtype(depth), finished()
+    return np.dtype(depth), first.dtype, finished()

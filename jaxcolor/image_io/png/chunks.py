@@ -62,6 +62,12 @@ def table(file: BinaryIO) -> list[Chunk]:
     return chunks
 
 
+def has_end(file: BinaryIO, chunks: list[Chunk]) -> bool:
+    """Whether IEND stands behind the last chunk."""
+    file.seek(chunks[-1].at + chunks[-1].length + 4)
+    return file.read(8)[4:] == b"IEND"
+
+
 def is_animated(file: BinaryIO) -> bool:
     """Whether the file announces more than one frame."""
     for chunk in table(file):
@@ -98,7 +104,8 @@ def pixel_data(file: BinaryIO, chunks: list[Chunk]) -> Iterator[bytes]:
             check = zlib.crc32(block, check)
             left -= len(block)
             yield block
-        if not left and int.from_bytes(file.read(4), "big") != check:
+        stored = file.read(4)
+        if not left and len(stored) == 4 and int.from_bytes(stored, "big") != check:
             raise Refused("damaged: a wrong checksum")
 
 
