@@ -74,15 +74,21 @@ def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
 
 def _read_plain(file: BinaryIO, max_pixels: int, frame: int | None, header: _Frame) -> Stored:
     """By Pillow, which is shown an end where the file has none."""
-    completed = _Completed(file)
-    stored = pillow_reading.read(cast(BinaryIO, completed), max_pixels, frame)
-    if completed.ended:
+    watched = _Watched(file)
+    try:
+        return pillow_reading.read(cast(BinaryIO, watched), max_pixels, frame)
+    except OSError:
+        if not watched.ended:
+            raise
+    file.seek(0)
+    content = _whole_segments(file.read())
 
-        def again() -> np.ndarray:
-            filled = cast(BinaryIO, _Completed(file, _FILLING + _END))
-            return pillow_reading.read(filled, max_pixels, frame).bands
+    def decoded(end: bytes) -> Stored:
+        return pillow_reading.read(io.BytesIO(content + end), max_pixels, frame)
 
-        stored.warnings.append(_what_is_missing(header, stored.bands, again))
+    stored = decoded(_END)
+    line = _what_is_missing(header, content, stored.bands, lambda: decoded(_FILLING + _END).bands)
+    stored.warnings.append(line)
     return stored
 
 
@@ -145,9 +151,13 @@ def _read_deep(file: BinaryIO, header: _Frame) -> Stored:
         return modes.full_range(np.minimum(samples, 2**header.bits - 1), header.bits)
 
     whole = _END in content[-_TRAILING:]
+    if not whole:
+        content = bytearray(_whole_segments(bytes(content)))
     stored = pillow_reading.described(image, decoded(b"" if whole else _END), None)
     if not whole:
-        line = _what_is_missing(header, stored.bands, lambda: decoded(_FILLING + _END))
+        line = _what_is_missing(
+            header, bytes(content), stored.bands, lambda: decoded(_FILLING + _END)
+        )
         stored.warnings.append(line)
     return stored
 
@@ -155,42 +165,58 @@ def _read_deep(file: BinaryIO, header: _Frame) -> Stored:
 # -- what is missing -------------------------------------------------------------------------------
 
 
-class _Completed:
-    """A file that ends as a JPEG ends.
+class _Watched:
+    """A file that tells whether more was wanted of it than it has."""
 
-    Attributes:
-      ended: its own end came first: what has not been decoded by then becomes grey.
-    """
-
-    def __init__(self, file: BinaryIO, end: bytes = _END):
-        self._file, self._end, self._rest, self.ended = file, end, b"", False
+    def __init__(self, file: BinaryIO):
+        self._file, self.ended = file, False
+        self.tell = file.tell
 
     def read(self, size: int = -1) -> bytes:
         """As a file's."""
         content = self._file.read(size)
-        if content or size == 0:
-            return content
-        if not self.ended:
-            self.ended, self._rest = True, self._end
-        size = len(self._rest) if size < 0 else size
-        content, self._rest = self._rest[:size], self._rest[size:]
+        self.ended = not content and size != 0
         return content
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As a file's."""
-        self._rest, self.ended = b"", False
+        self.ended = False
         return self._file.seek(offset, whence)
 
-    def tell(self) -> int:
-        """As a file's."""
-        return self._file.tell()
+
+def _whole_segments(content: bytes) -> bytes:
+    """A JPEG that is cut short without the part of a marker or of a table that it ends with."""
+    last = content.rfind(b"\xff")
+    mark, length = content[last + 1 : last + 2], content[last + 2 : last + 4]
+    if mark == b"\0" or b"\xd0" <= mark <= b"\xd7":  # in the midst of coded pixels
+        return content
+    whole = len(length) == 2 and last + 2 + int.from_bytes(length, "big") <= len(content)
+    return content if whole else content[:last]
 
 
-def _what_is_missing(header: _Frame, bands: np.ndarray, again: Callable[[], np.ndarray]) -> str:
+def _has_all_scans(header: _Frame, content: bytes) -> bool:
+    """Whether a progressive JPEG holds the last bit of every coefficient, or begins to."""
+    bits: dict[int, np.ndarray] = {}  # that are still to come, of each component's coefficients
+    at = header.at
+    while (at := content.find(_SCAN, at + 2)) >= 0:
+        count = content[at + 4 : at + 5]
+        said = content[at + 5 : at + 8 + 2 * count[0]] if count else b""
+        if len(said) < 3:
+            break
+        first, last, position = said[-3:]
+        for component in said[:-3:2]:
+            bits.setdefault(component, np.ones(64, int))[first : last + 1] = position & 15
+    return len(bits) == len(header.sampling) and not any(left.any() for left in bits.values())
+
+
+def _what_is_missing(
+    header: _Frame, content: bytes, bands: np.ndarray, again: Callable[[], np.ndarray]
+) -> str:
     """A line about a picture whose last blocks are grey, as libjpeg makes what it does not find.
 
     Args:
       header: its header.
+      content: the file, as far as it is of use.
       bands: its pixels.
       again: decodes it with filling behind its end.
 
@@ -209,11 +235,11 @@ def _what_is_missing(header: _Frame, bands: np.ndarray, again: Callable[[], np.n
     missing = 1 - (found[-1] + 1 if len(found) else 0) / blocks.size
     if missing and header.kind != _LOSSLESS:
         return cut_short.warning(missing)
-    if np.array_equal(bands, again()):
-        # A progressive one may lack whole scans that nothing announces.
-        return cut_short.NO_END.split(";")[0] if header.kind in _PROGRESSIVE else cut_short.NO_END
+    progressive = header.kind in _PROGRESSIVE
+    if (not progressive or _has_all_scans(header, content)) and np.array_equal(bands, again()):
+        return cut_short.NO_END
     if header.kind == _LOSSLESS:  # whose pixels go on from what was there
         raise Refused("damaged or cut short")
-    if header.kind in _PROGRESSIVE:  # it is there from its first scan on, and gains detail
+    if progressive:  # it is there from its first scan on, and gains detail
         return "it is cut short: some of its detail is missing"
     return cut_short.warning(1 / blocks.size)  # a part of the last block

@@ -28,7 +28,7 @@ from PIL import (
 )
 
 from jaxcolor.image_io import modes
-from jaxcolor.image_io.errors import NotAPhoto, no_frame, not_chosen
+from jaxcolor.image_io.errors import NotAPhoto, Refused, no_frame, not_chosen
 from jaxcolor.image_io.formats import FORMATS
 from jaxcolor.image_io.limits import check_scans, check_size
 from jaxcolor.image_io.photo import Stored
@@ -108,6 +108,10 @@ _UNREAD = (
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"gimp xcf", "a file of GIMP's own"),
 )
+# Formats whose signature is too long to be found by chance: a file of it is a damaged one.
+_SIGNED = ("AVIF", "GIF", "JPEG", "JPEG2000", "PNG", "PSD", "QOI", "WEBP")
+# Where files tell how deep they are: a mark, and how many bytes after it.
+_DEPTHS = {"AVIF": (b"av1C", 2), "JPEG2000": (b"\xff\x4f\xff\x51", 38)}
 _BLOCK = 1 << 20
 _MAX_COMMENT = 1 << 16
 _IPTC = 0x0404  # its number among Photoshop's resources
@@ -125,7 +129,10 @@ def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
         _choose(image, frame)
         _check_scans(image, file)
         bands, alpha = modes.to_bands(image)
-    return described(image, bands, alpha)
+    stored = described(image, bands, alpha)
+    if bands.dtype == np.uint8 and (bits := _bits(image, file)) > 8:
+        stored.warnings.append(f"its {bits} bits a channel are read as 8")
+    return stored
 
 
 def described(image: ImageFile.ImageFile, bands: np.ndarray, alpha: np.ndarray | None) -> Stored:
@@ -153,6 +160,7 @@ def _opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     if head[8:16] == b"WEBPVP8X":  # Pillow makes room for the whole canvas at once
         width, height = (1 + int.from_bytes(head[i : i + 3], "little") for i in (24, 27))
         _check_size((width, height), "WEBP", max_pixels)
+    claimed = False
     for plugin in _PLUGINS:
         _, accept = Image.OPEN[str(plugin.format)]
         if accept and accept(head[:16]) is not True:
@@ -160,9 +168,12 @@ def _opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
         file.seek(0)
         with contextlib.suppress(SyntaxError):
             return plugin(file)
+        claimed |= plugin.format in _SIGNED
     for at, signature, kind in _UNREAD:
         if head[at:].startswith(signature):
             raise NotAPhoto(f"{kind}, which is not read")
+    if claimed:
+        raise Refused("damaged or cut short: its header makes no sense")
     raise NotAPhoto("not a picture of any format known here")
 
 
@@ -194,6 +205,22 @@ def _check_size(size: tuple[int, int], format: str, max_pixels: int) -> None:
         check_size(*size, max_pixels * 2 // 5, "2/5 of ")
     else:
         check_size(*size, max_pixels)
+
+
+def _bits(image: ImageFile.ImageFile, file: BinaryIO) -> int:
+    """Bits of a channel as the file says, of formats that Pillow makes 8 of."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
+    mark, place = _DEPTHS.get(str(image.format), (b"", 0))
+    if not mark:
+        return 8
+    file.seek(0)
+    head = file.read(_BLOCK)
+    at = head.find(mark) + len(mark) + place
+    said = head[at] if at < len(head) and mark in head else 0
+    if image.format == "AVIF":  # one flag for more than 8 bits, one for 12 of them
+        return 8 + 2 * bool(said & 0x40) + 2 * (said & 0x60 == 0x60)
+    return (said & 0x7F) + 1
 
 
 def _check_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:

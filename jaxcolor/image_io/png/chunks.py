@@ -17,6 +17,7 @@ from jaxcolor.image_io.metadata import exif, photoshop
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"
 METRE = 39.3701  # inches
+_IEND = b"\0\0\0\0IEND\xaeB`\x82"
 _BLOCK = 1 << 20  # bytes of pixel data read at once
 _MAX_CHUNK = 16 << 20  # bytes of a chunk that is no pixels; larger ones are left out
 _MAX_TEXT = 1 << 20  # bytes of all texts together, decompressed
@@ -65,7 +66,7 @@ def table(file: BinaryIO) -> list[Chunk]:
 def has_end(file: BinaryIO, chunks: list[Chunk]) -> bool:
     """Whether IEND stands behind the last chunk."""
     file.seek(chunks[-1].at + chunks[-1].length + 4)
-    return file.read(8)[4:] == b"IEND"
+    return file.read(12) == _IEND
 
 
 def is_animated(file: BinaryIO) -> bool:
