@@ -41,8 +41,9 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | Non
     """Reads a photo of any kind.
 
     JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF, JPEG 2000, PPM, PSD, PCX, QOI, SGI, Sun raster and TGA;
-    HEIC with `pip install 'jaxcolor[heif]'`. PNG, TIFF, PPM and grey JPEG 2000 keep 16
-    bits; the others have 8, or are read with 8.
+    HEIC with `pip install 'jaxcolor[heif]'`. PNG, TIFF, PPM, PSD, JPEG of 12 bits and lossless, and
+    grey JPEG 2000 keep 16 bits; the others have 8, or are read with 8, which is told. So is what is
+    missing of a JPEG, PNG, TIFF or PPM that is cut short; less than half of one is refused.
 
     Args:
       source: a path, or a file that is open for reading bytes, a pipe included.
