@@ -262,12 +262,12 @@ def serve(weights: Sequence[str], max_megabytes: int, open_page: bool, **options
     settings = ServerSettings(max_bytes=max_megabytes << 20, **_given(options))
     try:
         with server.bind(settings) as listener:
-            models = _served(weights)
+            served = server.make(_served(weights), settings)
             address = server.address(listener)
             click.echo(f"jaxcolor is at {address} (Ctrl-C stops it)")
             if open_page:
                 click.launch(address)
-            server.run(models, settings, listener)
+            server.run(served, listener)
     except server.NotStarted as error:
         raise click.UsageError(str(error)) from None
 

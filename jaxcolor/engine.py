@@ -277,8 +277,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
     def _foresee(self, job: Job) -> None:
         """Begins to compile what a photo will need, as far as that is known yet."""
         params = self._colorizers.get(job.wish.model)
-        if params is not None and self._programs is not None:
-            job.needs = self._programs.needed(params, job.photo)
+        if params is None or self._programs is None:
+            return
+        if needs := self._programs.needed(params, job.photo):
+            job.needs = needs
 
     # -- the network -------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ Gaussian it forgives grain. `docs/refine.md` has the figures behind both and beh
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -45,10 +46,23 @@ def taps(size: int, new_size: int) -> Taps:
     return Taps(sample, np.stack([1 - after, after]))
 
 
-def resize_matrix(size: int, new_size: int) -> Float[np.ndarray, "new_size size"]:
-    """The matrix of linear resizing, which averages when it makes smaller."""
-    scale = size / new_size
-    return _triangles((np.arange(new_size) + 0.5) * scale - 0.5, size, scale)
+def resize_matrix(
+    size: int, new_size: int, start: Any = 0.0, end: Any = 1.0, xp: ModuleType = np
+) -> Any:
+    """The matrix of linear resizing, which averages when it makes smaller.
+
+    Args:
+      size: samples of the axis.
+      new_size: samples after resizing.
+      start: where the part of the axis that is resized begins, as a share of it.
+      end: where it ends.
+      xp: numpy, or jax.numpy for a part that is traced.
+
+    Returns:
+      (new_size, size), float32.
+    """
+    scale = size * (end - start) / new_size
+    return triangles(size * start + (xp.arange(new_size) + 0.5) * scale - 0.5, size, scale, xp)
 
 
 def averaging(size: int, new_size: int) -> Float[np.ndarray, "size size"]:
@@ -56,7 +70,7 @@ def averaging(size: int, new_size: int) -> Float[np.ndarray, "size size"]:
 
     The identity where nothing is made smaller.
     """
-    return _triangles(np.arange(size), size, size / new_size)
+    return triangles(np.arange(size), size, size / new_size)
 
 
 def enlarge(
@@ -92,19 +106,18 @@ def enlarge(
     return jnp.stack([s / total for s in sums], axis=-1)
 
 
-def _triangles(
-    centres: Float[np.ndarray, " n"], size: int, scale: float
-) -> Float[np.ndarray, "n size"]:
-    """Rows of weights over `size` samples: a triangle around each centre.
+def triangles(centres: Any, size: int, scale: Any, xp: ModuleType = np) -> Any:
+    """Rows of weights over `size` samples: a triangle around each centre, (n, size), float32.
 
     A triangle is as wide as the larger of the old and the new pixel, cut at the border and made to
     sum to one.
+
+    Args:
+      centres: (n,) in samples.
+      size: of the axis, in samples.
+      scale: samples from one centre to the next.
+      xp: numpy, or jax.numpy where centres or scale are traced.
     """
-    weights = centres[:, None] - np.arange(size, dtype=np.float64)
-    # In place: there are megabytes of them for a large picture.
-    np.abs(weights, out=weights)
-    weights /= max(scale, 1.0)
-    np.subtract(1.0, weights, out=weights)
-    np.maximum(0.0, weights, out=weights)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return weights.astype(np.float32)
+    distance = xp.abs(centres[:, None] - xp.arange(size))
+    weights = xp.maximum(0.0, 1.0 - distance / xp.maximum(scale, 1.0))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -36,6 +36,7 @@ BYTES_A_VALUE = 2  # `weights.save` writes 16-bit floats
 )
 @click.option("--size", type=int, help="The square to predict at.  [default: that of training]")
 @click.option("--mirrored", is_flag=True, help="Average over the photo and its mirror image.")
+@click.option("--fitted", is_flag=True, help="In a shape near the photo's, without its margin.")
 @click.option("--border", type=int, default=0, help="Samples of the rim, coloured from inside.")
 @click.option(
     "--told", multiple=True, metavar="KEY=TEXT", help="More for the file's header: corpus, hours."
@@ -47,6 +48,7 @@ def main(
     saturation: float,
     size: int | None,
     mirrored: bool,
+    fitted: bool,
     border: int,
     told: tuple[str, ...],
     folder: Path | None,
@@ -64,7 +66,9 @@ def main(
     try:
         header = files.read_header(weights[0]) if len(weights) == 1 else {}
         params, *others = (files.load(file).with_size(size) for file in weights)
-        config = params.config.predicting(saturation=saturation, mirrored=mirrored, border=border)
+        config = params.config.predicting(
+            saturation=saturation, mirrored=mirrored, fitted=fitted, border=border
+        )
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     shapes = jax.tree.map(np.shape, params.variables)

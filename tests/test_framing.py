@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jaxcolor import refine
 from jaxcolor.predict import framing
 
-find = jax.jit(framing.content)
+find = framing.content
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -95,22 +95,28 @@ def test_turned_and_mirrored_pictures_have_turned_and_mirrored_margins() -> None
     assert found(framed[:, ::-1]) == (top, bottom, right, left)
 
 
-@pytest.mark.parametrize(("size", "new_size"), [(300, 96), (96, 96), (50, 96)])
-def test_a_part_that_is_all_is_the_plain_matrix(size: int, new_size: int) -> None:
-    whole = framing.part_matrix(size, new_size)
-    np.testing.assert_array_equal(whole, refine.resize_matrix(size, new_size))
+@pytest.mark.parametrize("size", [50, 96, 224])
+def test_all_of_it_put_back_is_what_it_was(size: int) -> None:
     np.testing.assert_array_equal(
-        framing.back_matrix(new_size, new_size, 0, 1, np.ones(new_size)), np.eye(new_size)
+        framing.back_matrix(size, size, 0, 1, np.ones(size)), np.eye(size)
     )
+
+
+def test_traced_pictures_have_the_margins_of_numpy() -> None:
+    traced = jax.jit(lambda small: framing.content(small, jnp))
+    framed = np.pad(picture(80, 70), ((4, 12), (17, 6)), constant_values=99)
+    for small in (framed, picture(80, 70)):
+        for one, other in zip(traced(small), framing.content(small), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_there_and_back_again_is_the_part_and_nothing_beside_it() -> None:
     smooth = np.sin(np.linspace(0, 5, 400)).astype(np.float32)
     inside = (np.arange(96) >= 10) & (np.arange(96) < 90)
     start, end = 11 / 96, 89 / 96
-    seen = framing.part_matrix(400, 96, start, end) @ smooth
+    seen = refine.resize_matrix(400, 96, start, end) @ smooth
     back = framing.back_matrix(96, 96, start, end, inside) @ seen
-    plain = framing.part_matrix(400, 96) @ smooth
+    plain = refine.resize_matrix(400, 96) @ smooth
     np.testing.assert_allclose(back[11:89], plain[11:89], atol=0.02)
     assert (back[~inside] == 0).all()
 
@@ -118,7 +124,7 @@ def test_there_and_back_again_is_the_part_and_nothing_beside_it() -> None:
 def test_traced_matrices_are_those_of_numpy() -> None:
     inside = np.ones(40)
     for start, end in ((0.0, 1.0), (0.12, 0.9)):
-        part = jax.jit(lambda s, e: framing.part_matrix(100, 40, s, e, jnp))(start, end)
+        part = jax.jit(lambda s, e: refine.resize_matrix(100, 40, s, e, jnp))(start, end)
         back = jax.jit(lambda s, e: framing.back_matrix(40, 40, s, e, inside, jnp))(start, end)
-        np.testing.assert_allclose(part, framing.part_matrix(100, 40, start, end), atol=1e-4)
+        np.testing.assert_allclose(part, refine.resize_matrix(100, 40, start, end), atol=1e-4)
         np.testing.assert_allclose(back, framing.back_matrix(40, 40, start, end, inside), atol=1e-4)

@@ -415,6 +415,29 @@ def test_sigterm_under_load_loses_nothing(good: list[Any]) -> None:
     assert set(outcome.statuses) <= {200, 503, 0}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
+def test_no_file_is_written_for_a_photo(photos: dict[str, np.ndarray]) -> None:
+    """Neither a full disk nor a full temporary folder touches any result."""
+    import resource
+
+    file = io.BytesIO()
+    Image.fromarray(photos["coffee"][:150, :200]).convert("L").save(file, "PNG")
+
+    def results(url: str) -> dict[str, bytes]:
+        answers = {
+            format: coloured(url, file.getvalue(), format=format)
+            for format in jaxcolor.image_io.NAMES
+        }
+        assert {answer.status_code for answer in answers.values()} == {200}
+        return {format: answer.content for format, answer in answers.items()}
+
+    with load_api.served("--weights", "pyramid") as (url, process):
+        before = results(url)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+        assert results(url) == before
+
+
 def test_an_address_that_is_taken_is_said_in_one_line(run, url: str) -> None:
     port = url.rstrip("/").rpartition(":")[2]
     result = run("-m", "jaxcolor", "serve", "--port", port)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import struct
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import tifffile
 import tiny_network
 from fastapi import FastAPI
 from PIL import Image
@@ -201,6 +203,21 @@ def test_what_is_lost_is_said(app: FastAPI) -> None:
     assert json.loads(answer.headers["jaxcolor-warnings"]) == ["BMP cannot hold its EXIF data"]
 
 
+def test_bits_and_channels_that_are_lost_are_said(app: FastAPI) -> None:
+    rgba = np.random.default_rng(0).integers(0, 65536, (20, 30, 4), np.uint16)
+    file = io.BytesIO()
+    unspecified = {"photometric": "rgb", "extrasamples": ["unspecified"], "metadata": None}
+    tifffile.imwrite(file, rgba, **unspecified)
+    requests = [{"content": file.getvalue(), "params": {"format": f}} for f in ("webp", "png")]
+    shallower, whole = ask(app, *requests)
+    channel = "a further channel, of unknown meaning (infrared, perhaps), left out"
+    assert json.loads(shallower.headers["jaxcolor-warnings"]) == [
+        channel,
+        "WEBP cannot hold its 16 bits a channel: they become 8",
+    ]
+    assert json.loads(whole.headers["jaxcolor-warnings"]) == [channel]
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 
@@ -215,12 +232,20 @@ def _refused() -> dict[str, tuple[dict[str, Any], int, str, str]]:
     large = encoded(Image.new("1", (3000, 1000)), "PNG")
     return {
         "a text": ({"content": b"dear diary" * 50}, 415, "not-a-photo", "is not a photo"),
-        "nothing": ({"content": b""}, 415, "empty", "holds no photo"),
+        "nothing": ({"content": b""}, 415, "empty", "The file is empty, not a picture."),
         "an address": ({"content": b"http://127.0.0.1/x.png"}, 415, "not-a-photo", "not a photo"),
         "a form": ({"files": {"photo": png}, "method": "POST"}, 415, "form", "--data-binary"),
         "pixels": ({"content": large}, 413, "too-many-pixels", "3,000 x 1,000 pixels"),
         "bytes": ({"content": bytes((1 << 20) + 1)}, 413, "too-many-bytes", "up to 1 MB"),
         "unannounced bytes": ({"content": _stream(3)}, 413, "too-many-bytes", "up to 1 MB"),
+        "a PSD of 32 bits": (
+            {"content": b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 9, 9, 32, 3) + bytes(999)},
+            *(415, "not-a-photo", "a PSD of 32 bits, which is not read: save it as TIFF"),
+        ),
+        "JPEG-LS": (
+            {"content": b"\xff\xd8\xff\xf7" + bytes(99)},
+            *(415, "not-a-photo", "a JPEG of a kind that is not read (JPEG-LS)"),
+        ),
         "half of it": ({"content": png[: len(png) // 2]}, 422, "cannot-be-read", "cut short"),
         "several": ({"content": frames()}, 422, "wrong-frame", "frame=0"),
         "no such frame": (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxcolor.image_io.errors import (
+        Empty,
         NotAPhoto,
         PhotoError,
         Refused,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         NAMES,
         PHOTO_SUFFIXES,
         SUFFIXES,
+        UNREAD_SUFFIXES,
         WRITTEN,
         Format,
         format_of,
@@ -42,15 +44,17 @@ if TYPE_CHECKING:
 
 _HOMES = {
     **dict.fromkeys(
-        ("NotAPhoto", "PhotoError", "Refused", "Source", "TooLarge", "WrongFrame", "name_of"),
+        ("Empty", "NotAPhoto", "PhotoError", "Refused", "Source", "TooLarge", "WrongFrame"),
         "errors",
     ),
-    **dict.fromkeys(("FORMATS", "NAMES", "PHOTO_SUFFIXES", "SUFFIXES", "WRITTEN"), "formats"),
+    **dict.fromkeys(("FORMATS", "NAMES", "PHOTO_SUFFIXES", "SUFFIXES"), "formats"),
+    **dict.fromkeys(("UNREAD_SUFFIXES", "WRITTEN"), "formats"),
     **dict.fromkeys(("Format", "format_of", "listed", "named", "result_suffix"), "formats"),
     **dict.fromkeys(("Metadata", "Photo"), "photo"),
     **dict.fromkeys(("check_floats", "from_pixels", "to_pixels"), "modes"),
     **dict.fromkeys(("check_writable", "save_photo"), "writing"),
     "MAX_PIXELS": "limits",
+    "name_of": "errors",
     "open_photo": "reading",
 }
 
@@ -60,7 +64,9 @@ __all__ = [
     "NAMES",
     "PHOTO_SUFFIXES",
     "SUFFIXES",
+    "UNREAD_SUFFIXES",
     "WRITTEN",
+    "Empty",
     "Format",
     "Metadata",
     "NotAPhoto",

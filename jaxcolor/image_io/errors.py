@@ -17,6 +17,13 @@ class NotAPhoto(Refused):
     """No picture, or one of a kind that is not read."""
 
 
+class Empty(NotAPhoto):
+    """A file without a byte."""
+
+    def __init__(self) -> None:
+        super().__init__("empty, not a picture")
+
+
 class TooLarge(Refused):
     """More pixels than are allowed; found before anything is decoded.
 

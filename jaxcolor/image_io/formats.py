@@ -83,6 +83,7 @@ _WRITTEN = (
         "TIFF",
         "image/tiff",
         (".tif", ".tiff"),
+        (".ptif", ".ptiff", ".btf", ".tf8"),
         deep=True,
         holds=frozenset({"exif", "xmp", "iptc", "dpi", "icc"}),
     ),
@@ -152,6 +153,13 @@ _READ_BY_SUFFIX = {s: f for f in FORMATS for s in (*f.suffixes, *f.read_suffixes
 SUFFIXES = tuple(_BY_SUFFIX)
 # Those of all photos that `open_photo` reads.
 PHOTO_SUFFIXES = tuple(_READ_BY_SUFFIX)
+# Those of photos of kinds that are not read: newer codecs, large documents, cameras' raw files.
+UNREAD_SUFFIXES = (
+    *(".jxl", ".jxr", ".hdp", ".wdp", ".jls", ".psb", ".xcf", ".exr", ".hdr", ".djvu"),
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf"),
+    *(".rw2", ".pef", ".srw", ".raw", ".rwl", ".3fr", ".fff", ".iiq", ".mrw", ".dcr", ".kdc"),
+    *(".erf", ".mef", ".mos", ".x3f"),
+)
 # What the command line offers.
 NAMES = tuple(format.suffixes[0][1:] for format in WRITTEN)
 

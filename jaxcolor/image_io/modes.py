@@ -69,6 +69,14 @@ def to_depth(values: np.ndarray, dtype: type[np.uint8] | type[np.uint16]) -> np.
     return (values.clip(0, 1) * np.iinfo(dtype).max + 0.5).astype(dtype)
 
 
+def full_range(values: np.ndarray, bits: int) -> np.ndarray:
+    """Integers of 1 to 16 bits -> uint8 or uint16 over the full range, rounded to the nearest."""
+    top = 2**bits - 1
+    if bits <= 8:
+        return ((values.astype(np.uint16) * 255 + top // 2) // top).astype(np.uint8)
+    return ((values.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+
+
 def integers(values: np.ndarray) -> np.ndarray:
     """Integers of 32 bits or with a sign -> uint16.
 

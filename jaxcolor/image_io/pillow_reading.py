@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
+import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -27,32 +28,65 @@ from PIL import (
 )
 
 from jaxcolor.image_io import modes
-from jaxcolor.image_io.errors import NotAPhoto, no_frame, not_chosen
+from jaxcolor.image_io.errors import NotAPhoto, Refused, no_frame, not_chosen
 from jaxcolor.image_io.formats import FORMATS
 from jaxcolor.image_io.limits import check_scans, check_size
 from jaxcolor.image_io.photo import Stored
 
 
-class _Jpeg(JpegImagePlugin.JpegImageFile):
+class Jpeg(JpegImagePlugin.JpegImageFile):
     """A JPEG whose EXIF Pillow does not look at: it would warn of every oddity."""
 
     def getexif(self) -> Image.Exif:
+        """None."""
         return Image.Exif()
 
+
+class _Decoder:
+    """Pillow's decoder of AVIF, which keeps EXIF data for itself: Pillow would warn of oddities.
+
+    Attributes:
+      exif: the block, or None.
+      orientation: EXIF's number for how the container says that the picture is turned.
+    """
+
+    def __init__(self, decoder: Any):
+        self.get_frame = decoder.get_frame
+        *self._info, self.exif, self.orientation, self._xmp = decoder.get_info()
+
+    def get_info(self) -> tuple[Any, ...]:
+        return *self._info, None, 1, self._xmp
+
+
+class _Avif(AvifImagePlugin.AvifImageFile):
+    """An AVIF whose EXIF Pillow does not look at."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _Decoder(value) if name == "_decoder" else value)
+
+    def _open(self) -> None:
+        super()._open()
+        decoder = cast(_Decoder, self._decoder)
+        self.info["exif"] = decoder.exif
+        if decoder.exif or decoder.orientation != 1:  # else XMP may have a word
+            self.info["container_orientation"] = decoder.orientation
+
+
+Psd = PsdImagePlugin.PsdImageFile
 
 # Formats that photos come in. Not those that run other programs (EPS: Ghostscript) or the system's
 # drawing (WMF), nor those of games, icons and video, nor PhotoCD and FITS, of which Pillow reads a
 # small or an unscaled version. TGA, which has no signature, is the last to be tried.
 _PLUGINS: tuple[type[ImageFile.ImageFile], ...] = (
-    _Jpeg,
+    Jpeg,
     PngImagePlugin.PngImageFile,
     WebPImagePlugin.WebPImageFile,
     BmpImagePlugin.BmpImageFile,
     GifImagePlugin.GifImageFile,
-    AvifImagePlugin.AvifImageFile,
+    _Avif,
     Jpeg2KImagePlugin.Jpeg2KImageFile,
     PpmImagePlugin.PpmImageFile,
-    PsdImagePlugin.PsdImageFile,
+    Psd,
     PcxImagePlugin.PcxImageFile,
     QoiImagePlugin.QoiImageFile,
     SgiImagePlugin.SgiImageFile,
@@ -63,6 +97,21 @@ _ONE_PHOTO = ("PSD", "HEIF")  # further pictures in them are layers and thumbnai
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # Decoders that hold a picture several times over get a part of the limit.
 _COSTLY = frozenset(format.name for format in FORMATS if format.costly)
+# Photos of kinds that are not read, by what stands where in their first bytes.
+_UNREAD = (
+    (0, b"\0\0\0\x0cJXL \r\n", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"II\xbc", "JPEG XR"),
+    (4, b"ftypcrx ", "a camera's raw file"),
+    (0, b"FUJIFILMCCD-RAW", "a camera's raw file"),
+    (0, b"v/1\x01", "OpenEXR"),
+    (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"gimp xcf", "a file of GIMP's own"),
+)
+# Formats whose signature is too long to be found by chance: a file of it is a damaged one.
+_SIGNED = ("AVIF", "GIF", "JPEG", "JPEG2000", "PNG", "PSD", "QOI", "WEBP")
+# Where files tell how deep they are: a mark, and how many bytes after it.
+_DEPTHS = {"AVIF": (b"av1C", 2), "JPEG2000": (b"\xff\x4f\xff\x51", 38)}
 _BLOCK = 1 << 20
 _MAX_COMMENT = 1 << 16
 _IPTC = 0x0404  # its number among Photoshop's resources
@@ -80,10 +129,19 @@ def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
         _choose(image, frame)
         _check_scans(image, file)
         bands, alpha = modes.to_bands(image)
+    stored = described(image, bands, alpha)
+    if bands.dtype == np.uint8 and (bits := _bits(image, file)) > 8:
+        stored.warnings.append(f"its {bits} bits a channel are read as 8")
+    return stored
+
+
+def described(image: ImageFile.ImageFile, bands: np.ndarray, alpha: np.ndarray | None) -> Stored:
+    """Pixels together with what their file says beside them."""
     return Stored(
         format=str(image.format),
         bands=bands,
         alpha=alpha,
+        orientation=image.info.get("container_orientation"),
         icc=image.info.get("icc_profile"),
         exif=image.info.get("exif"),
         xmp=image.info.get("xmp"),
@@ -102,6 +160,7 @@ def _opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     if head[8:16] == b"WEBPVP8X":  # Pillow makes room for the whole canvas at once
         width, height = (1 + int.from_bytes(head[i : i + 3], "little") for i in (24, 27))
         _check_size((width, height), "WEBP", max_pixels)
+    claimed = False
     for plugin in _PLUGINS:
         _, accept = Image.OPEN[str(plugin.format)]
         if accept and accept(head[:16]) is not True:
@@ -109,6 +168,12 @@ def _opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
         file.seek(0)
         with contextlib.suppress(SyntaxError):
             return plugin(file)
+        claimed |= plugin.format in _SIGNED
+    for at, signature, kind in _UNREAD:
+        if head[at:].startswith(signature):
+            raise NotAPhoto(f"{kind}, which is not read")
+    if claimed:
+        raise Refused("damaged or cut short: its header makes no sense")
     raise NotAPhoto("not a picture of any format known here")
 
 
@@ -140,6 +205,22 @@ def _check_size(size: tuple[int, int], format: str, max_pixels: int) -> None:
         check_size(*size, max_pixels * 2 // 5, "2/5 of ")
     else:
         check_size(*size, max_pixels)
+
+
+def _bits(image: ImageFile.ImageFile, file: BinaryIO) -> int:
+    """Bits of a channel as the file says, of formats that Pillow makes 8 of."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
+    mark, place = _DEPTHS.get(str(image.format), (b"", 0))
+    if not mark:
+        return 8
+    file.seek(0)
+    head = file.read(_BLOCK)
+    at = head.find(mark) + len(mark) + place
+    said = head[at] if at < len(head) and mark in head else 0
+    if image.format == "AVIF":  # one flag for more than 8 bits, one for 12 of them
+        return 8 + 2 * bool(said & 0x40) + 2 * (said & 0x60 == 0x60)
+    return (said & 0x7F) + 1
 
 
 def _check_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image
@@ -41,12 +41,40 @@ def write(
         for rows in np.split(strip, range(_PASTED, len(strip), _PASTED)):
             image.paste(Image.fromarray(rows), (0, top))
             top += len(rows)
-    image.save(file, format.name, **format.options, **_arguments(metadata, format.name))
+    arguments = format.options | _arguments(metadata, format.name)
+    image.save(cast(IO[bytes], _Plain(file)), format.name, **arguments)
+
+
+class _Block(Image.Exif):
+    """A block of EXIF that is written as it is: Pillow takes bytes apart, and warns of oddities."""
+
+    def __init__(self, block: bytes):
+        super().__init__()
+        self._block = block
+
+    def __bool__(self) -> bool:
+        return True  # though it holds no entry that Pillow knows
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        return self._block
+
+
+class _Plain:
+    """A file without a descriptor.
+
+    Given one, Pillow writes past Python, and takes it for success if the last block is written in
+    part only: on a full disk the end of a picture would be missing.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.write, self.flush = file.write, file.flush
+        self.seek, self.tell = file.seek, file.tell
 
 
 def _arguments(metadata: Metadata, name: str) -> dict[str, Any]:
     """Fitting metadata as Pillow's `save` takes it for this format."""
-    arguments: dict[str, Any] = {"exif": metadata.exif and exif.MARK + metadata.exif}
+    block = metadata.exif and exif.MARK + metadata.exif
+    arguments: dict[str, Any] = {"exif": _Block(block) if block and name == "AVIF" else block}
     arguments |= {"xmp": metadata.xmp, "icc_profile": metadata.icc}
     if metadata.dpi:
         arguments["dpi"] = tuple(min(65535, max(1, round(dpi))) for dpi in metadata.dpi)

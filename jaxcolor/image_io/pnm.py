@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from jaxcolor.image_io import cut_short
 from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.limits import check_size
 from jaxcolor.image_io.photo import Stored
@@ -29,7 +30,7 @@ def read(file: BinaryIO, max_pixels: int) -> Stored:
     """Reads the first picture of the file.
 
     Raises:
-      Refused: too large, damaged or cut short.
+      Refused: too large, damaged, or cut short before half of the picture.
     """
     file.seek(0)
     header = _HEADER.match(file.read(_MAX_HEADER))
@@ -41,13 +42,15 @@ def read(file: BinaryIO, max_pixels: int) -> Stored:
         raise Refused(f"damaged: its white is {white}")
     channels = _CHANNELS[header[1]]
     dtype = np.dtype(">u2" if white > 255 else np.uint8)
-    if file.seek(0, 2) < header.end() + height * width * channels * dtype.itemsize:
-        raise Refused("cut short")
+    there = (file.seek(0, 2) - header.end()) // (channels * dtype.itemsize)
+    missing = 1 - min(there / (height * width), 1)
+    warnings = [cut_short.warning(missing)] if missing else []
     file.seek(header.end())
     samples = np.empty((height, width, channels), dtype)
     file.readinto(samples.data.cast("B"))  # type: ignore[attr-defined]  # BinaryIO does not tell
     bands = _full_range(samples, white)
-    return Stored("PPM", bands if channels == 3 else bands[..., 0])
+    bands.reshape(-1, channels)[there:] = cut_short.grey(bands.dtype)
+    return Stored("PPM", bands if channels == 3 else bands[..., 0], warnings=warnings)
 
 
 def _full_range(samples: np.ndarray, white: int) -> np.ndarray:

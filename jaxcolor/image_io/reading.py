@@ -13,8 +13,9 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 
-from jaxcolor.image_io import pillow_reading, pnm, profiles
+from jaxcolor.image_io import jpeg, pillow_reading, pnm, profiles, psd
 from jaxcolor.image_io.errors import (
+    Empty,
     PhotoError,
     Refused,
     Source,
@@ -40,8 +41,9 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | Non
     """Reads a photo of any kind.
 
     JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF, JPEG 2000, PPM, PSD, PCX, QOI, SGI, Sun raster and TGA;
-    HEIC with `pip install 'jaxcolor[heif]'`. PNG, TIFF, PPM and grey JPEG 2000 keep 16
-    bits; the others have 8, or are read with 8.
+    HEIC with `pip install 'jaxcolor[heif]'`. PNG, TIFF, PPM, PSD, JPEG of 12 bits and lossless, and
+    grey JPEG 2000 keep 16 bits; the others have 8, or are read with 8, which is told. So is what is
+    missing of a JPEG, PNG, TIFF or PPM that is cut short; less than half of one is refused.
 
     Args:
       source: a path, or a file that is open for reading bytes, a pipe included.
@@ -63,6 +65,8 @@ def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
         raise no_frame(frame)
     file.seek(0)
     head = file.read(8)
+    if not head:
+        raise Empty
     if head[:4] in tiff.SIGNATURES:
         return tiff.read(file, max_pixels, frame)
     if head == png_chunks.SIGNATURE:
@@ -71,6 +75,10 @@ def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
             raise not_chosen()
         if not frame:  # Pillow has 8 bits only, but can make up the frames of an animation
             return png.read(file, max_pixels)
+    if head.startswith(jpeg.SIGNATURE):
+        return jpeg.read(file, max_pixels, frame)
+    if head.startswith(psd.SIGNATURE):
+        return psd.read(file, max_pixels, frame)
     if pnm.is_binary(head) and not frame:
         return pnm.read(file, max_pixels)
     return pillow_reading.read(file, max_pixels, frame)

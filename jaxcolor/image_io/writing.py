@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import io
 import itertools
 import os
-import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -24,6 +26,7 @@ from jaxcolor.image_io.tiff import writing as tiff_writing
 
 _STREAMED = {"PNG": png_writing.write, "TIFF": tiff_writing.write}
 _STRIP = 1 << 20  # pixels of a whole picture that are handed on at once
+_BLOCK = 1 << 20  # bytes of a result that are handed on at once
 
 Rgb = np.ndarray | Iterable[np.ndarray]
 
@@ -38,7 +41,7 @@ def save_photo(
 
     Args:
       target: a path; the file appears whole or not at all. Or a file that is open for writing
-        bytes, a pipe included.
+        bytes, a pipe included; after an error a regular file or a `BytesIO` is as long as before.
       photo: from `open_photo`: gives transparency and metadata.
       rgb: (H, W, 3) of uint8, uint16 or float in [0, 1]; whole, or in strips from the top, each an
         array that is not written to again.
@@ -46,7 +49,7 @@ def save_photo(
         the photo's own format, PNG where that cannot be written.
 
     Returns:
-      What the format cannot hold and is left out, a line each.
+      What the format cannot hold and is lost, bits of each channel among it, a line each.
 
     Raises:
       PhotoError: the format is not known, cannot hold the photo's size or transparency, or the
@@ -55,7 +58,8 @@ def save_photo(
     """
     wanted = check_writable(target, photo, format=format)
     metadata, left_out = fitting(photo.metadata, wanted)
-    dtype, strips = _strips(photo, rgb, wanted)
+    dtype, given, strips = _strips(photo, rgb, wanted)
+    left_out = (*_shallower(photo.pixels.dtype, given, dtype, wanted), *left_out)
     channels = 3 if photo.alpha is None or not wanted.alpha else 4
     encode = _STREAMED.get(wanted.name) or functools.partial(pillow_writing.write, wanted)
     try:
@@ -112,16 +116,70 @@ def _whole(target: Source) -> Iterator[BinaryIO]:
     if isinstance(target, (str, os.PathLike)):
         with open_whole(target) as file:
             yield file
-        return
-    with tempfile.TemporaryFile() as file:
-        yield file
-        file.seek(0)
-        shutil.copyfileobj(file, target)
+    elif type(target) is io.BytesIO and not target.getbuffer() and not target.tell():
+        try:  # a server's way: nothing of a photo goes to a disk
+            yield target
+            target.seek(0, os.SEEK_END)
+        except BaseException:
+            target.seek(0)
+            target.truncate()
+            raise
+    else:
+        with tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            _hand_on(file, target)
+
+
+def _hand_on(file: BinaryIO, target: BinaryIO) -> None:
+    """Copies a file to the end; after an error nothing of it is left where that can be helped."""
+    target.flush()
+    # Not by way of its buffer: what could not be written would wait there, to be tried once more
+    # when the program ends.
+    raw = target.raw if isinstance(target, io.BufferedWriter) else target
+    with _cut_back(target):
+        while block := memoryview(file.read(_BLOCK)):
+            while block:
+                written = raw.write(block)
+                if written is None and isinstance(raw, io.RawIOBase):
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                block = block[len(block) if written is None else written :]
         target.flush()
 
 
-def _strips(photo: Photo, rgb: Rgb, format: Format) -> tuple[np.dtype, Iterator[np.ndarray]]:
-    """The type that is written, and the colours in it, joined by alpha where it can be held."""
+@contextlib.contextmanager
+def _cut_back(target: BinaryIO) -> Iterator[None]:
+    """After an error makes a regular file as long as before; pipes and terminals cannot be."""
+    try:
+        number = target.fileno()
+        before = os.fstat(number)
+        place = os.lseek(number, 0, os.SEEK_CUR) if stat.S_ISREG(before.st_mode) else None
+    except (AttributeError, OSError):  # no descriptor; io.UnsupportedOperation is an OSError
+        place = None
+    try:
+        yield
+    except BaseException:
+        if place is not None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(number, before.st_size)
+                os.lseek(number, place, os.SEEK_SET)
+        raise
+
+
+def _shallower(
+    photo: np.dtype, given: np.dtype, written: np.dtype, format: Format
+) -> tuple[str, ...]:
+    """A line about bits that the photo has, and its colours have, and the file has not."""
+    bits = 8 * min(photo.itemsize, given.itemsize)
+    if bits == 8 or written.itemsize > 1:  # 16 bits hold all that floats of a photo say
+        return ()
+    return (f"{format.name} cannot hold its {bits} bits a channel: they become 8",)
+
+
+def _strips(
+    photo: Photo, rgb: Rgb, format: Format
+) -> tuple[np.dtype, np.dtype, Iterator[np.ndarray]]:
+    """The type that is written, the colours' own type, and the colours as they are written."""
     height, width = photo.size
     if isinstance(rgb, np.ndarray):
         rows = max(1, _STRIP // width)
@@ -145,4 +203,4 @@ def _strips(photo: Photo, rgb: Rgb, format: Format) -> tuple[np.dtype, Iterator[
         if top != height:
             raise ValueError(f"{top} rows of {height}")
 
-    return np.dtype(depth), finished()
+    return np.dtype(depth), first.dtype, finished()

@@ -42,12 +42,15 @@ class Prediction:
         network's work for calmer, truer colours.
       border: how many samples at the rim of the network's answer take their chroma from the first
         one further inside: zeros beyond the photo can lead the network astray there.
+      fitted: whether it sees a photo in the nearest of a few shapes of about the square's area, and
+        without a margin round it (`predict/framing.py`), or squashed to the square.
     """
 
     size: int = 224
     saturation: float = 1.0
     mirrored: bool = False
     border: int = 0
+    fitted: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.saturation < float("inf"):
@@ -83,6 +86,8 @@ class Config:
         network = NETWORKS[self.network]
         if self.size < network.MULTIPLE or self.size % network.MULTIPLE:
             raise ValueError(f"size: {self.size} is not a positive multiple of {network.MULTIPLE}")
+        if self.prediction.fitted and not network.FOLLOWS_INPUT:
+            raise ValueError(f"fitted: a {self.network} works on its square alone")
         if network.NEEDS_MAPS and not BACKBONES[self.backbone].endpoint_scales:
             raise ValueError(f"backbone: {self.backbone} has no maps for a {self.network}")
 

@@ -43,16 +43,22 @@ class Programs:
         self._begun: dict[Hashable, Future[None]] = {}
         self._threads = ThreadPoolExecutor(2, "compile")
 
-    def needed(self, params: Params, photo: Photo | None) -> Needs:
+    def needed(self, params: Params, photo: Photo | None) -> Needs | None:
         """Begins to compile what a photo needs.
 
         Args:
           params: the colorizer.
-          photo: None: not decoded yet, and most likely as most are.
+          photo: None: not decoded yet.
+
+        Returns:
+          None where that hangs on the photo's shape: a wrong guess would cost more than the wait.
         """
         if photo is None:
-            network = self._network(params, shapes(params)[0])
-            return Needs(shapes(params)[0], network, network)
+            shape, *others = shapes(params)
+            if others:
+                return None
+            network = self._network(params, shape)
+            return Needs(shape, network, network)
         shape = shape_for(params, photo.size)
         # Painting first: its trace is short, and it is compiled while the network is traced.
         painting = self._painting(params, shape, stages.kind_of(photo.pixels))

@@ -14,9 +14,10 @@ import math
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from jaxcolor.refine import triangles
 
 # Width by height of the shapes. Up to 2 they have about the area of the square; longer ones are as
 # high as that of 2, so that a panorama's trees are as large as any other photo's.
@@ -70,76 +71,67 @@ class Box(NamedTuple):
     rows: Any
     columns: Any
 
+    @property
+    def is_all(self) -> bool:
+        """Whether there is no margin; not of a traced one."""
+        return bool(self[:4] == WHOLE[:4])
 
-def content(small: Float[Array, "h w"]) -> Box:
+
+WHOLE = Box(0.0, 1.0, 0.0, 1.0, None, None)
+
+
+def content(small: Float[Any, "h w"], xp: ModuleType = np) -> Box:
     """Finds the margin round a photo on its small copy, L in [0, 100].
 
     A margin's lines are even, alike, and end at an edge. One that is nearly white or black may lie
     at any side; one of a middle grey, which a sky might be, lies at two opposite ones.
+
+    Args:
+      small: the copy.
+      xp: numpy, or jax.numpy for one that is traced.
     """
-    top, bottom = _lines(small)
-    left, right = _lines(small.T)
+    top, bottom = _lines(small, xp)
+    left, right = _lines(small.T, xp)
     height, width = small.shape
     # Where a margin ends, a sample holds some of it and some of the picture.
-    first, last = (jnp.where(count > 0, count + 1, 0) for count in (top, bottom))
-    rows = _between(top, height - bottom, height)
-    columns = _between(left, width - right, width)
-    start, end = (jnp.where(count > 0, count + 1, 0) for count in (left, right))
+    first, last = (xp.where(count > 0, count + 1, 0) for count in (top, bottom))
+    rows = _between(top, height - bottom, height, xp)
+    columns = _between(left, width - right, width, xp)
+    start, end = (xp.where(count > 0, count + 1, 0) for count in (left, right))
     return Box(first / height, 1 - last / height, start / width, 1 - end / width, rows, columns)
 
 
-def _lines(small: Array) -> tuple[Array, Array]:
+def _lines(small: Any, xp: ModuleType) -> tuple[Any, Any]:
     """How many rows at the top and at the bottom are margin."""
-    (above, upper), (below, lower) = _run(small), _run(small[::-1])
-    alike = (above > 0) & (below > 0) & (jnp.abs(upper - lower) < 2 * _LEVEL)
-    one, other = (
-        jnp.where(_is_paper(level) | alike, count, 0)
-        for count, level in ((above, upper), (below, lower))
+    (above, upper), (below, lower) = _run(small, xp), _run(small[::-1], xp)
+    alike = (above > 0) & (below > 0) & (abs(upper - lower) < 2 * _LEVEL)
+    return (
+        xp.where(_is_paper(upper) | alike, above, 0),
+        xp.where(_is_paper(lower) | alike, below, 0),
     )
-    return one, other
 
 
-def _run(small: Array) -> tuple[Array, Array]:
+def _run(small: Any, xp: ModuleType) -> tuple[Any, Any]:
     """How many rows from the top on could be margin, and their L."""
     height = len(small)
     mean, spread = small.mean(axis=1), small.std(axis=1)
     level = mean[0]
-    limit = jnp.where(_is_paper(level), _PAPER_SPREAD, _LINE_SPREAD)
-    even = (spread < limit) & (jnp.abs(mean - level) < _LEVEL)
-    count = jnp.sum(jnp.cumprod(even.astype(jnp.int32)))
-    beyond = small[jnp.minimum(count + 1, height - 1)]
-    nearest = mean[jnp.maximum(count - 1, 0)]  # not `level`: a ramp drifts away from that
-    ends = jnp.mean(jnp.abs(beyond - nearest)) > _EDGE
-    return jnp.where(ends & (count <= _MOST * height), count, 0), level
+    limit = xp.where(_is_paper(level), _PAPER_SPREAD, _LINE_SPREAD)
+    even = (spread < limit) & (abs(mean - level) < _LEVEL)
+    count = xp.cumprod(even.astype(np.int32)).sum()
+    beyond = small[xp.minimum(count + 1, height - 1)]
+    nearest = mean[xp.maximum(count - 1, 0)]  # not `level`: a ramp drifts away from that
+    ends = abs(beyond - nearest).mean() > _EDGE
+    return xp.where(ends & (count <= _MOST * height), count, 0), level
 
 
-def _is_paper(level: Array) -> Array:
+def _is_paper(level: Any) -> Any:
     return (level < _NEARLY) | (level > 100 - _NEARLY)
 
 
-def _between(start: Array, end: Array, count: int) -> Array:
-    place = jnp.arange(count)
-    return ((place >= start) & (place < end)).astype(jnp.float32)
-
-
-def part_matrix(
-    size: int, new_size: int, start: Any = 0.0, end: Any = 1.0, xp: ModuleType = np
-) -> Any:
-    """The matrix that resizes a part of an axis: `refine.resize_matrix` where it is all of it.
-
-    Args:
-      size: samples of the axis.
-      new_size: samples of the part's new axis.
-      start: where the part begins, as a share of the axis.
-      end: where it ends.
-      xp: numpy, or jax.numpy for a part that is traced.
-
-    Returns:
-      (new_size, size), float32.
-    """
-    scale = size * (end - start) / new_size
-    centres = size * start + (xp.arange(new_size) + 0.5) * scale - 0.5
-    return _triangles(centres, size, scale, xp)
+def _between(start: Any, end: Any, count: int, xp: ModuleType) -> Any:
+    place = xp.arange(count)
+    return ((place >= start) & (place < end)).astype(np.float32)
 
 
 def back_matrix(
@@ -159,13 +151,16 @@ def back_matrix(
       (whole, size), float32; samples beyond the part's ends are those of its ends.
     """
     scale = size / (whole * (end - start))
-    place = ((xp.arange(whole) + 0.5) / whole - start) * (size / (end - start)) - 0.5
-    matrix = _triangles(xp.clip(place, 0, size - 1), size, scale, xp)
+    first = size * start / (end - start)  # all of it: `place` is exactly 0, 1, 2 ...
+    place = (xp.arange(whole) + 0.5) * scale - first - 0.5
+    matrix = triangles(xp.clip(place, 0, size - 1), size, scale, xp)
     return matrix * inside[:, None]
 
 
-def _triangles(centres: Any, size: int, scale: Any, xp: ModuleType) -> Any:
-    distance = xp.abs(centres[:, None] - xp.arange(size))
-    weights = xp.maximum(0.0, 1.0 - distance / xp.maximum(scale, 1.0))
-    weights = weights / weights.sum(axis=1, keepdims=True)
-    return weights.astype(np.float32)
+def back_matrices(shape: tuple[int, int], box: Box, xp: ModuleType = np) -> tuple[Any, Any]:
+    """`back_matrix` of rows and of columns, for the colours of what lies in a box."""
+    height, width = shape
+    return (
+        back_matrix(height, height, box.top, box.bottom, box.rows, xp),
+        back_matrix(width, width, box.left, box.right, box.columns, xp),
+    )

@@ -12,8 +12,9 @@ from jaxtyping import Array, Float
 
 from jaxcolor import color
 from jaxcolor.controls import Controls
-from jaxcolor.models.colorizer import Params, forward
-from jaxcolor.predict.view import shape_for
+from jaxcolor.models.colorizer import Params, as_seen, forward
+from jaxcolor.predict import framing
+from jaxcolor.predict.view import Shape, View, shape_for
 from jaxcolor.refine import Taps, averaging, enlarge, resize_matrix, taps
 
 _MOST_CHROMA = 200.0  # sRGB ends at 134; whatever saturation makes of it, the gamut can be searched
@@ -27,8 +28,8 @@ def colorize_array(params: Params, image: Array, controls: Controls) -> Array:
     lightness = to_lightness(image if image.ndim == 3 else image[..., None])
     height, width = lightness.shape
     shape = shape_for(params, (height, width))
-    seen = shrink_tile(lightness, resize_matrix(height, shape[0]), resize_matrix(width, shape[1]))
-    (small,) = predict(params, seen[None])
+    view = _view(params, lightness, shape)
+    (small,) = predict(params, jax.tree.map(lambda part: part[None], view))
     rows, columns = small.shape[:2]
     small = prepare(small, averaging(rows, height), averaging(columns, width), controls)
     places = taps(rows, height), taps(columns, width)
@@ -55,12 +56,28 @@ def shrink_tile(
     return _matmul("ih,hw,jw->ij", rows, lightness, columns)
 
 
+def _view(params: Params, lightness: Float[Array, "h w"], shape: Shape) -> View:
+    height, width = lightness.shape
+    whole = shrink_tile(lightness, resize_matrix(height, shape[0]), resize_matrix(width, shape[1]))
+    if not params.config.prediction.fitted:
+        return View(whole, whole)
+    box = framing.content(whole, jnp)
+    rows = resize_matrix(height, shape[0], box.top, box.bottom, jnp)
+    columns = resize_matrix(width, shape[1], box.left, box.right, jnp)
+    seen = shrink_tile(lightness, rows, columns)
+    return View(whole, seen, *framing.back_matrices(shape, box, jnp))
+
+
 @jax.jit
-def predict(params: Params, lightness: Float[Array, "b h w"]) -> Float[Array, "b s t 3"]:
-    """L at the network's input size -> Lab at the size of its answer."""
-    ab = color.network_to_ab(_chroma(params, color.lightness_to_network(lightness[..., None])))
+def predict(params: Params, views: View) -> Float[Array, "b s t 3"]:
+    """A batch of what the network sees -> Lab of the whole photos at the size of its answer."""
+    lightness = views.whole
+    seen = as_seen(params.config, color.lightness_to_network(views.seen[..., None]))
+    ab = color.network_to_ab(_chroma(params, seen))
     prediction = params.config.prediction
     ab = _from_inside(ab, prediction.border) * prediction.saturation
+    if views.rows is not None and views.columns is not None:
+        ab = _matmul("bis,bstc,bjt->bijc", views.rows, ab, views.columns)
     rows, columns = (resize_matrix(lightness.shape[i], ab.shape[i]) for i in (1, 2))
     guide = _matmul("ih,bhw,jw->bij", rows, lightness, columns)
     return jnp.concatenate([guide[..., None], ab], axis=-1)

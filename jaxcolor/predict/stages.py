@@ -17,7 +17,7 @@ from jaxtyping import Float
 from jaxcolor import image_io
 from jaxcolor.controls import UNTOUCHED, Controls
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import pure, tiles
+from jaxcolor.predict import framing, pure, tiles
 from jaxcolor.predict.view import Shape, View, answer_shape, shape_for, shapes
 
 __all__ = [
@@ -54,7 +54,13 @@ def shrink(params: Params, pixels: np.ndarray) -> View:
     """
     pixels = _checked(pixels)
     height, width, _ = pixels.shape
-    return View(tiles.shrink_by_tiles(pixels, shape_for(params, (height, width))))
+    shape = shape_for(params, (height, width))
+    whole = tiles.shrink_by_tiles(pixels, shape)
+    if not params.config.prediction.fitted:
+        return View(whole, whole)
+    box = framing.content(whole)
+    seen = whole if box.is_all else tiles.shrink_by_tiles(pixels, shape, box)
+    return View(whole, seen, *framing.back_matrices(shape, box))
 
 
 def run_network(
@@ -70,10 +76,9 @@ def run_network(
     Returns:
       Lab for each view: the picture small, in the network's colours.
     """
-    lightness = np.zeros((batch_size, *views[0].shape), np.float32)
-    for i, view in enumerate(views):
-        lightness[i] = view.lightness
-    return list(np.asarray(pure.predict(params, lightness))[: len(views)])
+    filled = [*views, *(jax.tree.map(np.zeros_like, views[0]),) * (batch_size - len(views))]
+    batch = jax.tree.map(lambda *parts: np.stack(parts), *filled)
+    return list(np.asarray(pure.predict(params, batch))[: len(views)])
 
 
 def paint(
@@ -103,8 +108,12 @@ def paint(
 
 def compile_network(params: Params, shape: Shape, *, batch_size: int) -> None:
     """Compiles what `run_network` needs for views of that shape, which then finds it done."""
-    lightness = jax.ShapeDtypeStruct((batch_size, *shape), np.float32)
-    pure.predict.lower(params, lightness).compile()
+    whole = jax.ShapeDtypeStruct((batch_size, *shape), np.float32)
+    view = View(whole, whole)
+    if params.config.prediction.fitted:
+        sides = (jax.ShapeDtypeStruct((batch_size, side, side), np.float32) for side in shape)
+        view = View(whole, whole, *sides)
+    pure.predict.lower(params, view).compile()
 
 
 def kind_of(pixels: np.ndarray) -> Kind:

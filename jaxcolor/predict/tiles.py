@@ -16,16 +16,20 @@ from jaxtyping import Float
 
 from jaxcolor.controls import Controls
 from jaxcolor.predict import pure
+from jaxcolor.predict.framing import WHOLE, Box
 from jaxcolor.refine import Taps, averaging, resize_matrix, taps
 
 _TILE = 512  # pixels; the square that the full-size picture is worked on in
 _AHEAD = 4  # tiles that the device is given before the first is asked for: it never waits for NumPy
 
 
-def shrink_by_tiles(pixels: np.ndarray, shape: tuple[int, int]) -> Float[np.ndarray, "s t"]:
-    """L of a picture (H, W, 1 or 3), at `shape`."""
+def shrink_by_tiles(
+    pixels: np.ndarray, shape: tuple[int, int], box: Box = WHOLE
+) -> Float[np.ndarray, "s t"]:
+    """L of a picture (H, W, 1 or 3), or of the part of it in a box, at `shape`."""
     height, width, _ = pixels.shape
-    rows, columns = resize_matrix(height, shape[0]), resize_matrix(width, shape[1])
+    rows = resize_matrix(height, shape[0], box.top, box.bottom)
+    columns = resize_matrix(width, shape[1], box.left, box.right)
     parts = (
         pure.shrink_tile(_lightness(pixels, y, x), _pad(rows[:, y], 1), _pad(columns[:, x], 1))
         for y, x in _tiles(height, width)

@@ -89,7 +89,7 @@ async def _body(request: Request, visit: Visit, max_bytes: int) -> bytes | None:
     """The photo as it was sent, or None if the client went away.
 
     Raises:
-      Problem: it is a form, empty, or too large: then the rest is not read.
+      Problem: it is a form, or too large: then the rest is not read.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
@@ -116,8 +116,6 @@ async def _body(request: Request, visit: Visit, max_bytes: int) -> bytes | None:
             blocks.append(block)
         if not message.get("more_body", False):
             break
-    if not count:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "empty", "The request holds no photo.")
     return b"".join(blocks)
 
 

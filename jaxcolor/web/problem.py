@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from jaxcolor.image_io import FORMATS, NotAPhoto, PhotoError, TooLarge, WrongFrame, listed
+from jaxcolor.image_io import FORMATS, Empty, NotAPhoto, PhotoError, TooLarge, WrongFrame, listed
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5  # seconds
@@ -60,6 +60,8 @@ def of_photo(error: PhotoError, max_pixels: int) -> Problem:
     """What is wrong with the photo that was sent, or with the result that is asked for."""
     refusal = error.refusal
     said = str(refusal or error).removeprefix("the photo: ")
+    if isinstance(refusal, Empty):
+        return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "empty", f"The file is {said}.")
     if isinstance(refusal, NotAPhoto):
         return Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -100,7 +102,7 @@ def of_photo(error: PhotoError, max_pixels: int) -> Problem:
 
 def _kind(said: str) -> str:
     """What a file is that is no photo: what image_io says of it, unless that is jargon."""
-    return f"no photo that can be read ({said})" if ":" in said else "not a photo"
+    return "not a photo" if said.startswith("not a ") else f"no photo that can be read ({said})"
 
 
 def _megabytes(count: int) -> str:

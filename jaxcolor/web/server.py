@@ -1,6 +1,6 @@
 """Takes an address, and serves there until it is told to stop.
 
-The slow parts are loaded in `run`: that an address is another's is said before.
+The slow parts are loaded in `make`: that an address is another's is said before.
 """
 
 from __future__ import annotations
@@ -52,16 +52,12 @@ def address(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def run(models: Mapping[str, Params], settings: Settings, listener: socket.socket) -> None:
-    """Serves until SIGTERM or Ctrl-C; then finishes what is in flight.
+def make(models: Mapping[str, Params], settings: Settings) -> uvicorn.Server:
+    """What `run` runs; loads the slow parts.
 
     Args:
       models: colorizers by name, the default one first.
       settings: how the server is set up.
-      listener: from `bind`.
-
-    Raises:
-      NotStarted: the colorizers could not be made ready.
     """
     from jaxcolor.web.api import make_app
 
@@ -73,9 +69,21 @@ def run(models: Mapping[str, Params], settings: Settings, listener: socket.socke
         ws="none",
         timeout_keep_alive=_KEEP_ALIVE,
     )
-    server = _Server(config)
+    return _Server(config)
+
+
+def run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serves until SIGTERM or Ctrl-C; then finishes what is in flight.
+
+    Args:
+      server: from `make`.
+      listener: from `bind`.
+
+    Raises:
+      NotStarted: the colorizers could not be made ready.
+    """
     server.run(sockets=[listener])
-    if failure := config.app.state.engine.failure:  # type: ignore[union-attr]
+    if failure := server.config.app.state.engine.failure:  # type: ignore[union-attr]
         raise NotStarted(f"the colorizers cannot be made ready: {failure}")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
+import struct
 from typing import Any
 
 import numpy as np
@@ -129,8 +131,28 @@ def test_colours_multiplied_by_alpha_are_divided(dtype: str) -> None:
 
 def test_extra_channels_that_are_no_alpha_are_left_out() -> None:
     pixels = samples("rgb+alpha", "u2")
-    photo = image_io.open_photo(tiff(pixels, extrasamples=["unspecified"]))
-    check(photo, pixels[..., :3])
+    line = "a further channel, of unknown meaning (infrared, perhaps), left out"
+    file = tiff(pixels, extrasamples=["unspecified"])
+    photo = image_io.open_photo(file)
+    assert photo.warnings == (line,)
+    check(dataclasses.replace(photo, warnings=()), pixels[..., :3])
+    # Without a word about it, too: only what is called alpha is transparency.
+    at = file.getvalue().index(struct.pack("<HHI", 338, 3, 1))
+    unsaid = file.getvalue()[:at] + struct.pack("<H", 65000) + file.getvalue()[at + 2 :]
+    photo = image_io.open_photo(io.BytesIO(unsaid))
+    assert photo.warnings == (line,)
+    check(dataclasses.replace(photo, warnings=()), pixels[..., :3])
+
+
+def test_alpha_behind_another_channel_is_found() -> None:
+    pixels = np.dstack([samples("rgb+alpha", "u2"), samples("grey", "u2")])
+    for place, kinds in ((3, ["unassalpha", "unspecified"]), (4, ["unspecified", "unassalpha"])):
+        photo = image_io.open_photo(tiff(pixels, extrasamples=kinds))
+        np.testing.assert_array_equal(photo.pixels, pixels[..., :3])
+        np.testing.assert_array_equal(photo.alpha, pixels[..., place])
+        assert photo.warnings == (
+            "a further channel, of unknown meaning (infrared, perhaps), left out",
+        )
 
 
 def test_cmyk_of_16_bits_is_that_of_8_bits() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from PIL import Image
-
 from jaxcolor.image_io.formats import Format
 from jaxcolor.image_io.metadata import exif, photoshop
 from jaxcolor.image_io.photo import Metadata
@@ -59,11 +57,8 @@ def _short_comment(metadata: Metadata) -> tuple[tuple[str, str], ...]:
 
 
 def _readable(block: bytes) -> bool:
-    """Whether Pillow can take the block apart, as its AVIF writer does."""
     try:
-        parsed = Image.Exif()
-        parsed.load(block)
-        parsed.tobytes()
-    except Exception:  # whatever its parser stumbles over
+        exif.main_entries(block)
+    except ValueError:
         return False
     return True

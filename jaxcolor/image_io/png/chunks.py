@@ -17,6 +17,7 @@ from jaxcolor.image_io.metadata import exif, photoshop
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"
 METRE = 39.3701  # inches
+_IEND = b"\0\0\0\0IEND\xaeB`\x82"
 _BLOCK = 1 << 20  # bytes of pixel data read at once
 _MAX_CHUNK = 16 << 20  # bytes of a chunk that is no pixels; larger ones are left out
 _MAX_TEXT = 1 << 20  # bytes of all texts together, decompressed
@@ -62,6 +63,12 @@ def table(file: BinaryIO) -> list[Chunk]:
     return chunks
 
 
+def has_end(file: BinaryIO, chunks: list[Chunk]) -> bool:
+    """Whether IEND stands behind the last chunk."""
+    file.seek(chunks[-1].at + chunks[-1].length + 4)
+    return file.read(12) == _IEND
+
+
 def is_animated(file: BinaryIO) -> bool:
     """Whether the file announces more than one frame."""
     for chunk in table(file):
@@ -98,7 +105,8 @@ def pixel_data(file: BinaryIO, chunks: list[Chunk]) -> Iterator[bytes]:
             check = zlib.crc32(block, check)
             left -= len(block)
             yield block
-        if not left and int.from_bytes(file.read(4), "big") != check:
+        stored = file.read(4)
+        if not left and len(stored) == 4 and int.from_bytes(stored, "big") != check:
             raise Refused("damaged: a wrong checksum")
 
 

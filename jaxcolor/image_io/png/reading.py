@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from jaxcolor.image_io import cut_short
 from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.limits import check_size
 from jaxcolor.image_io.photo import Stored
@@ -35,6 +36,8 @@ _ADAM7 = (
     (0, 1, 2, 2),
     (1, 0, 2, 1),
 )
+# Height and width of what a pixel of a pass stands for until the later ones come, last pass first.
+_BLOCKS = ((2, 1), (2, 2), (4, 2), (4, 4), (8, 4), (8, 8))
 _ALL_AT_ONCE = ((0, 0, 1, 1),)
 # Bytes of a pixel -> Pillow's mode, and the raw modes that take its bytes: of 16-bit samples the
 # first takes the high bytes, the second the low ones.
@@ -71,14 +74,23 @@ def read(file: BinaryIO, max_pixels: int) -> Stored:
     """Reads a PNG; of an animated one its default picture.
 
     Raises:
-      Refused: too large, damaged or cut short.
+      Refused: too large, damaged, or cut short before half of the picture.
     """
     chunks = png_chunks.table(file)
     header = _header(file, chunks)
     check_size(header.width, header.height, max_pixels)
-    samples = _samples(header, _Inflated(png_chunks.pixel_data(file, chunks)))
+    samples, places = _samples(header, _Inflated(png_chunks.pixel_data(file, chunks)))
+    missing = 1 - sum(place.count for place in places) / (header.width * header.height)
+    line = cut_short.warning(missing, "coarse" if header.interlaced else "grey") if missing else ""
+    if not missing and not png_chunks.has_end(file, chunks):
+        line = cut_short.NO_END
     said = png_chunks.describe(file, chunks, grey=header.colour in (_GREY, _GREY_ALPHA))
     bands, alpha = _bands(header, samples, said.palette, said.transparency)
+    keyed = header.colour in (_GREY, _RGB) and said.transparency is not None
+    if keyed and alpha is None:
+        said.warnings.append("its tRNS is damaged and left out")
+    if missing:
+        _fill(bands, alpha, places, _BLOCKS if header.interlaced else ())
     return Stored(
         format="PNG",
         bands=bands,
@@ -89,7 +101,7 @@ def read(file: BinaryIO, max_pixels: int) -> Stored:
         iptc=said.iptc,
         dpi=said.dpi,
         text=tuple(said.text),
-        warnings=said.warnings,
+        warnings=[line, *said.warnings] if line else said.warnings,
     )
 
 
@@ -108,8 +120,17 @@ def _header(file: BinaryIO, chunks: list[Chunk]) -> _Header:
 # -- rows ------------------------------------------------------------------------------------------
 
 
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Pixels that were decoded."""
+
+    rows: slice
+    columns: slice
+    count: int
+
+
 class _Inflated:
-    """The pixels' data, decompressed as far as it is asked for."""
+    """The pixels' data, decompressed as far as it is asked for and there."""
 
     def __init__(self, blocks: Iterator[bytes]):
         self._blocks = blocks
@@ -121,7 +142,7 @@ class _Inflated:
         while len(out) < count:
             self._waiting = self._waiting or next(self._blocks, b"")
             if not self._waiting or self._inflate.eof:
-                raise Refused("cut short")
+                break
             try:
                 out += self._inflate.decompress(self._waiting, count - len(out))
             except zlib.error:
@@ -135,10 +156,14 @@ class _Inflated:
             pass
 
 
-def _samples(header: _Header, inflated: _Inflated) -> list[np.ndarray]:
-    """The samples of all pixels: [(H, W, S)], alpha apart: [(H, W, S), (H, W)]."""
+def _samples(header: _Header, inflated: _Inflated) -> tuple[list[np.ndarray], list[_Place]]:
+    """The samples of all pixels: [(H, W, S)], alpha apart: [(H, W, S), (H, W)].
+
+    And which of them were there to be decoded.
+    """
     count = _SAMPLES[header.colour]
     shape = header.height, header.width
+    places: list[_Place] = []
     has_alpha = header.colour in (_GREY_ALPHA, _RGB_ALPHA)
     colours = np.empty((*shape, count - has_alpha), header.dtype)
     alpha = [np.empty(shape, header.dtype)] if has_alpha else []
@@ -152,9 +177,10 @@ def _samples(header: _Header, inflated: _Inflated) -> list[np.ndarray]:
             colours[place] = rows[..., : colours.shape[-1]]
             for plane in alpha:
                 plane[place] = rows[..., -1]
+            places.append(_Place(*place, rows.shape[0] * rows.shape[1]))
             top += down * len(rows)
     inflated.finish()
-    return [colours, *alpha]
+    return [colours, *alpha], places
 
 
 def _rows(inflated: _Inflated, width: int, height: int, header: _Header) -> Iterator[np.ndarray]:
@@ -165,9 +191,37 @@ def _rows(inflated: _Inflated, width: int, height: int, header: _Header) -> Iter
     together = max(1, _STRIP // row_bytes)
     for top in range(0, height, together):
         count = min(together, height - top)
-        rows = _unfiltered(above, inflated.read(count * (1 + row_bytes)), count, pixel_bytes)
-        above = rows[-1].tobytes()
-        yield _unpacked(rows, width, header)
+        data = inflated.read(count * (1 + row_bytes))
+        whole = len(data) // (1 + row_bytes)
+        if whole:
+            rows = _unfiltered(above, data[: whole * (1 + row_bytes)], whole, pixel_bytes)
+            above = rows[-1].tobytes()
+            yield _unpacked(rows, width, header)
+        if whole < count:
+            return
+
+
+def _fill(
+    bands: np.ndarray,
+    alpha: np.ndarray | None,
+    places: list[_Place],
+    blocks: tuple[tuple[int, int], ...],
+) -> None:
+    """Gives pixels that are not there those of the passes before them, or grey, and no holes."""
+    there = np.zeros((bands.shape[0], bands.shape[1]), bool)
+    for place in places:
+        there[place.rows, place.columns] = True
+    y, x = np.arange(there.shape[0])[:, None], np.arange(there.shape[1])
+    for down, right in blocks:
+        source = y - y % down, x - x % right
+        found = there[source] & ~there
+        bands[found] = bands[source][found]
+        if alpha is not None:
+            alpha[found] = alpha[source][found]
+        there |= found
+    bands[~there] = cut_short.grey(bands.dtype)
+    if alpha is not None:
+        alpha[~there] = np.iinfo(alpha.dtype).max
 
 
 def _unfiltered(above: bytes, data: bytes, count: int, pixel_bytes: int) -> np.ndarray:

@@ -7,13 +7,13 @@ on which it stands, writes about damaged fax and JPEG data on standard error.
 from __future__ import annotations
 
 import struct
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from PIL import Image
 from tifffile import TiffPage
 
-from jaxcolor.image_io import modes
+from jaxcolor.image_io import cut_short, modes
 from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.limits import check_scans
 
@@ -34,21 +34,34 @@ _COMPRESSIONS = (_NONE, 2, 3, 4, 5, _JPEG, 8, 32773, 32946, 50000)
 _PREDICTORS = (1, 2, 3)
 _SEPARATE = 2  # each channel stored as a plane of its own
 _FLOAT = 3  # a sample format
-_ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha: the first is multiplied into the colours
+_UNSPECIFIED = 0  # kinds of extra samples; of the next two the first is multiplied into colours
+_ASSOCIATED, _UNASSOCIATED = 1, 2
 _MAX_SAMPLES = 8
 _MAX_TILE = 4  # pixels of a tile for a pixel of the picture
 _BUFFER = 1 << 24  # bytes of strips read at once
 _JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 
+_Place: TypeAlias = tuple[slice, slice]  # rows and columns
 
-def read(file: BinaryIO, page: TiffPage) -> tuple[np.ndarray, np.ndarray | None]:
+
+def read(
+    file: BinaryIO, page: TiffPage, warnings: list[str]
+) -> tuple[np.ndarray, np.ndarray | None]:
     """(H, W) grey, (H, W, 3) RGB or (H, W, 4) CMYK over the full range, and alpha.
 
+    Args:
+      file: the TIFF.
+      page: one of its pages.
+      warnings: where what is missing or left out is said.
+
     Raises:
-      Refused: damaged, cut short, or of a kind that is not read.
+      Refused: damaged, cut short before half of the picture, or of a kind that is not read.
     """
     _check_kind(page)
-    _check_segments(file, page)
+    missing = _missing_segments(file, page)
+    if missing:
+        pixels = sum(_area(place) for place in missing)
+        warnings.append(cut_short.warning(pixels / (page.imagewidth * page.imagelength)))
     data = page.asarray(squeeze=False, buffersize=_BUFFER)  # (planes, 1, H, W, samples)
     separate = page.planarconfig == _SEPARATE
     data = np.moveaxis(data[:, 0, :, :, 0], 0, -1) if separate else data[0, 0]
@@ -61,13 +74,33 @@ def read(file: BinaryIO, page: TiffPage) -> tuple[np.ndarray, np.ndarray | None]
         colours = _white(samples) - colours
     elif page.photometric in (_YCBCR, _LAB):
         colours = _to_rgb(page, colours)
-    kind = page.extrasamples[0] if page.extrasamples else _UNASSOCIATED
-    if page.samplesperpixel == channels or kind not in (_ASSOCIATED, _UNASSOCIATED):
-        return np.ascontiguousarray(colours), None
-    alpha = np.ascontiguousarray(samples[..., channels])
-    if kind == _ASSOCIATED:
+    place, associated = _alpha(page, channels, warnings)
+    alpha = None if place is None else np.ascontiguousarray(samples[..., place])
+    if alpha is not None and associated:
         colours = _divided(colours, alpha)
-    return np.ascontiguousarray(colours), alpha
+    colours = np.ascontiguousarray(colours)
+    for rows, columns in missing:
+        colours[rows, columns] = cut_short.grey(colours.dtype)
+        if alpha is not None:
+            alpha[rows, columns] = _white(alpha)
+    return colours, alpha
+
+
+def _alpha(page: TiffPage, channels: int, warnings: list[str]) -> tuple[int | None, bool]:
+    """Which sample is alpha, and whether it is multiplied into the colours.
+
+    A sample that does not say what it is may be a scanner's infrared as well as transparency.
+    """
+    kinds = [int(kind) for kind in page.extrasamples]
+    kinds += [_UNSPECIFIED] * (page.samplesperpixel - channels - len(kinds))
+    found = [i for i, kind in enumerate(kinds) if kind in (_ASSOCIATED, _UNASSOCIATED)]
+    left = len(kinds) - len(found[:1])
+    if left:
+        what = "a further channel" if left == 1 else f"{left} further channels"
+        warnings.append(f"{what}, of unknown meaning (infrared, perhaps), left out")
+    if not found:
+        return None, False
+    return channels + found[0], kinds[found[0]] == _ASSOCIATED
 
 
 # -- before decoding -------------------------------------------------------------------------------
@@ -85,7 +118,10 @@ def _check_kind(page: TiffPage) -> None:
         refuse("predictor", page.predictor)
     if not isinstance(page.bitspersample, int) or page.dtype is None:
         refuse("bits a sample", page.bitspersample)
-    if page.photometric in (_PALETTE, _YCBCR, _LAB) and page.bitspersample > 8:
+    plain = page.photometric in (_PALETTE, _LAB)
+    if (plain or (page.photometric == _YCBCR and page.compression != _JPEG)) and (
+        page.bitspersample > 8
+    ):
         refuse("bits a sample", page.bitspersample)
     if not _CHANNELS[page.photometric] <= page.samplesperpixel <= _MAX_SAMPLES:
         refuse("samples a pixel", page.samplesperpixel)
@@ -93,8 +129,12 @@ def _check_kind(page: TiffPage) -> None:
         refuse("depth", page.imagedepth)
 
 
-def _check_segments(file: BinaryIO, page: TiffPage) -> None:
-    """Refuses strips and tiles that are missing, outside the file, or absurdly large."""
+def _missing_segments(file: BinaryIO, page: TiffPage) -> list[_Place]:
+    """The rows and columns of strips and tiles that do not lie in the file; they are not decoded.
+
+    Raises:
+      Refused: some are not named at all, or absurdly large.
+    """
     size = file.seek(0, 2)
     pixels = page.imagewidth * page.imagelength
     width = page.tilewidth or page.imagewidth
@@ -103,25 +143,46 @@ def _check_segments(file: BinaryIO, page: TiffPage) -> None:
         raise Refused("damaged: its tiles are larger than the picture")
     across, down = -(-page.imagewidth // width), -(-page.imagelength // height)
     planes = page.samplesperpixel if page.planarconfig == _SEPARATE else 1
-    if len(page.dataoffsets) < across * down * planes:
-        raise Refused("damaged: strips or tiles are missing")
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if min(page.dataoffsets) < 8 or max(at + count for at, count in segments) > size:
-        raise Refused("cut short")
+    if len(segments) < across * down * planes:
+        raise Refused("damaged: strips or tiles are missing")
+    lost = {i for i, (at, count) in enumerate(segments) if at + count > size}
+    first = min((segments[i][0] for i in lost), default=size)
+    kept = [segment for i, segment in enumerate(segments) if i not in lost]
+    if min(page.dataoffsets) < 8 or any(at > first for at, _ in kept):  # not by being cut short
+        raise Refused("damaged: strips or tiles are missing")
     if page.compression == _JPEG:
-        for at, count in segments:
+        for at, count in kept:
             file.seek(at)
-            _check_jpeg(file.read(count), width * height)
+            _check_jpeg(file.read(count), width * height, page.bitspersample)
+    if not lost:
+        return []
+    for i in lost:
+        segments[i] = 0, 0  # tifffile leaves such out
+    page.dataoffsets, page.databytecounts = zip(*segments, strict=True)
+    tops = {divmod(i % (across * down), across) for i in lost}  # of all planes once
+    return [
+        (
+            slice(row * height, min((row + 1) * height, page.imagelength)),
+            slice(column * width, min((column + 1) * width, page.imagewidth)),
+        )
+        for row, column in sorted(tops)
+    ]
 
 
-def _check_jpeg(data: bytes, pixels: int) -> None:
+def _area(place: _Place) -> int:
+    rows, columns = place
+    return (rows.stop - rows.start) * (columns.stop - columns.start)
+
+
+def _check_jpeg(data: bytes, pixels: int, bits: int) -> None:
     """A JPEG inside says itself how large it is."""
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         length, precision, height, width = struct.unpack_from(">HBHH", data, at + 2)
         if marker in _JPEG_FRAMES:
-            if precision != 8 or width * height > 2 * pixels + (1 << 16):
+            if precision != bits or bits not in (8, 12) or width * height > 2 * pixels + (1 << 16):
                 break
             return check_scans(data.count(b"\xff\xda"), width * height)
         at += 2 + length
@@ -138,12 +199,7 @@ def _full_range(page: TiffPage, data: np.ndarray) -> np.ndarray:
     bits = page.bitspersample
     if data.dtype in (np.uint8, np.uint16) and bits in (8, 16):
         return data
-    top = 2**bits - 1
-    if bits < 8:
-        return data.astype(np.uint8) * np.uint8(255 // top)
-    if bits < 16:
-        return ((data.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
-    return modes.integers(data)
+    return modes.full_range(data, bits) if bits < 16 else modes.integers(data)
 
 
 def _looked_up(page: TiffPage, indices: np.ndarray) -> np.ndarray:

@@ -38,7 +38,8 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
     """Reads the only picture of a TIFF, or the one with the number `frame`.
 
-    Pages that say of themselves that they are reduced images or masks are not counted.
+    Pages that say of themselves that they are reduced images or masks are not counted. Where each
+    page is half as large as the one before, they are one picture: ImageMagick writes pyramids so.
 
     Raises:
       Refused: several pictures and no `frame`; too large, damaged, cut short, or of a kind that is
@@ -46,10 +47,13 @@ def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
     """
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        page = _chosen(tiff, frame)
+        page, others = _chosen(tiff, frame)
         check_size(page.imagewidth, page.imagelength, max_pixels)
-        bands, alpha = tiff_pixels.read(file, page)
-        stored = Stored("TIFF", bands, alpha, _orientation(page), dpi=_dpi(page))
+        warnings: list[str] = []
+        if any(other.subfiletype & _MASK for other in others):
+            warnings.append("its transparency mask is left out")
+        bands, alpha = tiff_pixels.read(file, page, warnings)
+        stored = Stored("TIFF", bands, alpha, _orientation(page), dpi=_dpi(page), warnings=warnings)
         stored.icc, stored.xmp = _bytes(file, page, _ICC), _bytes(file, page, _XMP)
         stored.iptc = _bytes(file, page, _IPTC)
         stored.iptc = stored.iptc or photoshop.iptc(_bytes(file, page, _PHOTOSHOP) or b"")
@@ -61,22 +65,39 @@ def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
     return stored
 
 
-def _chosen(tiff: TiffFile, frame: int | None) -> TiffPage:
-    pictures = _pictures(tiff)
+def _chosen(tiff: TiffFile, frame: int | None) -> tuple[TiffPage, list[TiffPage]]:
+    """The page that is wanted, and those beside it that were looked at."""
+    others: list[TiffPage] = []
+    pictures = _pictures(tiff, others)
     if frame is not None:
         page = next(itertools.islice(pictures, frame, None), None)
         if page is None:
             raise no_frame(frame)
-        return page
-    page = next(pictures, None)
-    if page is None:
+        return page, []
+    page = level = next(pictures, None)
+    if page is None or level is None:
         raise NotAPhoto("holds no picture but reduced ones: a camera's raw file?")
-    if next(pictures, None) is not None:
-        raise not_chosen()
-    return page
+    for following in pictures:
+        if not _is_half(level, following):
+            raise not_chosen()
+        level = following
+    return page, others
 
 
-def _pictures(tiff: TiffFile) -> Iterator[TiffPage]:
+def _is_half(page: TiffPage, following: TiffPage) -> bool:
+    """Whether a page may be the next level of a pyramid."""
+    sides = zip(
+        (page.imagewidth, page.imagelength),
+        (following.imagewidth, following.imagelength),
+        strict=True,
+    )
+    return page.samplesperpixel == following.samplesperpixel and all(
+        half in (side // 2, (side + 1) // 2) for side, half in sides
+    )
+
+
+def _pictures(tiff: TiffFile, others: list[TiffPage]) -> Iterator[TiffPage]:
+    """The pages that are pictures of their own; the others are added to the list."""
     for index in range(_MAX_PAGES):
         try:
             page = tiff.pages[index]
@@ -88,7 +109,9 @@ def _pictures(tiff: TiffFile) -> Iterator[TiffPage]:
             return
         if page.photometric in (_CFA, _LINEAR_RAW) or _DNG_VERSION in page.tags:
             raise NotAPhoto("a camera's raw file: develop it first")
-        if not page.subfiletype & (_REDUCED | _MASK):
+        if page.subfiletype & (_REDUCED | _MASK):
+            others.append(page)
+        else:
             yield page
 
 
