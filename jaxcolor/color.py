@@ -10,10 +10,15 @@ scikit-image, so that figures can be compared with it.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+T = TypeVar("T", Array, np.ndarray)
 
 L_MAX = 100.0
 AB_SCALE = 110.0  # the network's output is ab / 110, so that tanh reaches all of sRGB's ab
@@ -39,7 +44,7 @@ _GAMUT_SLACK = 1e-4
 _BISECTIONS = 12  # chroma to 1/4096 of itself
 
 
-def srgb_to_linear(srgb: Float[Array, "..."]) -> Float[Array, "..."]:
+def srgb_to_linear(srgb: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Undoes the sRGB transfer curve: [0, 1] -> linear light in [0, 1]."""
     srgb = jnp.asarray(srgb, jnp.float32)
     steep = srgb > 0.04045
@@ -47,7 +52,7 @@ def srgb_to_linear(srgb: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(steep, power, srgb / 12.92)
 
 
-def linear_to_srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:
+def linear_to_srgb(linear: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Applies the sRGB transfer curve: linear light in [0, 1] -> [0, 1]."""
     linear = jnp.asarray(linear, jnp.float32)
     steep = linear > 0.0031308
@@ -56,29 +61,29 @@ def linear_to_srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(steep, power, linear * 12.92)
 
 
-def rgb_to_lab(rgb: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
+def rgb_to_lab(rgb: Float[ArrayLike, "... 3"]) -> Float[Array, "... 3"]:
     """SRGB in [0, 1] -> Lab."""
     fx, fy, fz = (_f(t) for t in _mix(_TO_CONE, _channels(srgb_to_linear(rgb))))
     return jnp.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-1)
 
 
-def rgb_to_lightness(rgb: Float[Array, "... 3"]) -> Float[Array, "..."]:
+def rgb_to_lightness(rgb: Float[ArrayLike, "... 3"]) -> Float[Array, "..."]:
     """SRGB in [0, 1] -> L in [0, 100], a third of the work of `rgb_to_lab`."""
     (y,) = _mix(_TO_CONE[1:2], _channels(srgb_to_linear(rgb)))
     return 116 * _f(y) - 16
 
 
-def grey_to_lightness(grey: Float[Array, "..."]) -> Float[Array, "..."]:
+def grey_to_lightness(grey: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """A grey pixel's sRGB value in [0, 1] -> L in [0, 100]; half grey is 53.6, not 50."""
     return 116 * _f(srgb_to_linear(grey)) - 16
 
 
-def lightness_to_grey(lightness: Float[Array, "..."]) -> Float[Array, "..."]:
+def lightness_to_grey(lightness: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """L in [0, 100] -> the sRGB value in [0, 1] of the grey of that lightness."""
     return linear_to_srgb(_f_inverse((jnp.asarray(lightness, jnp.float32) + 16) / 116))
 
 
-def lab_to_rgb(lab: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
+def lab_to_rgb(lab: Float[ArrayLike, "... 3"]) -> Float[Array, "... 3"]:
     """Lab -> sRGB in [0, 1], in gamut, L kept.
 
     A colour outside the sRGB gamut loses chroma along a straight line to the grey of its own
@@ -95,22 +100,22 @@ def lab_to_rgb(lab: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
     return jnp.stack([linear_to_srgb(jnp.clip(c, 0.0, 1.0)) for c in linear], axis=-1)
 
 
-def lightness_to_network(lightness: Float[Array, "..."]) -> Float[Array, "..."]:
+def lightness_to_network(lightness: Float[T, "..."]) -> Float[T, "..."]:
     """L in [0, 100] -> the network's input in [-1, 1]."""
     return lightness / (L_MAX / 2) - 1
 
 
-def network_to_lightness(scaled: Float[Array, "..."]) -> Float[Array, "..."]:
+def network_to_lightness(scaled: Float[T, "..."]) -> Float[T, "..."]:
     """The network's input in [-1, 1] -> L in [0, 100]."""
     return (scaled + 1) * (L_MAX / 2)
 
 
-def ab_to_network(ab: Float[Array, "... 2"]) -> Float[Array, "... 2"]:
+def ab_to_network(ab: Float[T, "... 2"]) -> Float[T, "... 2"]:
     """Lab's ab -> the network's output in [-1, 1]."""
     return ab / AB_SCALE
 
 
-def network_to_ab(scaled: Float[Array, "... 2"]) -> Float[Array, "... 2"]:
+def network_to_ab(scaled: Float[T, "... 2"]) -> Float[T, "... 2"]:
     """The network's output in [-1, 1] -> Lab's ab."""
     return scaled * AB_SCALE
 
@@ -128,7 +133,7 @@ def _chroma_in_gamut(fy: Array, a: Array, b: Array) -> Array:
         highest = jnp.maximum(jnp.maximum(linear[0], linear[1]), linear[2])
         return (lowest >= -_GAMUT_SLACK) & (highest <= 1 + _GAMUT_SLACK)
 
-    def halve(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         low, step = state
         return jnp.where(fits(low + step), low + step, low), step / 2
 

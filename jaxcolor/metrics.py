@@ -13,11 +13,11 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Float64, Int64, UInt8
+from jaxtyping import Array, Float, Float32, Float64, Int64
 
 from jaxcolor import color
 
-Picture = UInt8[np.ndarray, "h w 3"]
+Picture = np.ndarray  # uint8 (H, W, 3): what is none is refused
 Lab = Float32[np.ndarray, "h w 3"]
 
 _PEAK = 255
@@ -124,7 +124,7 @@ def ciede2000(
     h1, h2 = _turned(jnp.arctan2(b1, a1)), _turned(jnp.arctan2(b2, a2))  # 7
 
     dl, dc, dh = l2 - l1, c2 - c1, h2 - h1  # 8, 9
-    dh = dh - _TURN * jnp.sign(dh) * (jnp.abs(dh) > _HALF_TURN)  # 10
+    dh = jnp.where(jnp.abs(dh) > _HALF_TURN, dh - _TURN * jnp.sign(dh), dh)  # 10
     distance_h = 2 * jnp.sqrt(c1 * c2) * jnp.sin(dh / 2)  # 11
 
     mean_l, mean_c = (l1 + l2) / 2, (c1 + c2) / 2  # 12, 13
@@ -213,7 +213,7 @@ def _moments(picture: Array, truth: Array) -> list[Float[Array, "h w 3"]]:
 
 
 @jax.jit
-def _ssim_map(*moments: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
+def _ssim_map(*moments: Float[Array, "h w 3"]) -> Float[Array, "h w2 3"]:
     x, y, xx, yy, xy = (_blur(moment, axis=1) for moment in moments)
     contrast = (2 * (xy - x * y) + _C2) / ((xx - x * x) + (yy - y * y) + _C2)
     x, y = x + _PEAK / 2, y + _PEAK / 2

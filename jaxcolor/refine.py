@@ -70,12 +70,12 @@ def averaging(size: int, new_size: int) -> Float[np.ndarray, "size size"]:
 
     The identity where nothing is made smaller.
     """
-    return triangles(np.arange(size), size, size / new_size)
+    return triangles(np.arange(size, dtype=np.float64), size, size / new_size)
 
 
 def enlarge(
-    small: Float[Array, "s t 3"],
-    lightness: Float[Array, "h w"],
+    small: Float[Array | np.ndarray, "s t 3"],
+    lightness: Float[Array | np.ndarray, "h w"],
     rows: Taps,
     columns: Taps,
     strength: float | Float[Array, ""] = 1.0,
@@ -100,7 +100,7 @@ def enlarge(
             # Plane by plane: gathering (h, w, 3) samples is 4 times slower on a CPU.
             guide, *chroma = (small[..., i][row][:, column] for i in range(3))
             likeness = jnp.exp(-jnp.abs(lightness - guide) / RANGE)
-            weight = row_weight[:, None] * column_weight * (floor + (1 - floor) * likeness)
+            weight = row_weight[:, None] * column_weight[None] * (floor + (1 - floor) * likeness)
             total = total + weight
             sums = [s + weight * c for s, c in zip(sums, chroma, strict=True)]
     return jnp.stack([s / total for s in sums], axis=-1)

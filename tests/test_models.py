@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from jaxcolor import color, weights
 from jaxcolor.models import (
@@ -248,7 +249,8 @@ def plain_pyramid(params: Any, maps: dict[str, np.ndarray]) -> np.ndarray:
     return conv("chroma", x)
 
 
-def test_pyramid_is_the_decoder_one_would_write_down() -> None:
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (32, 96)])
+def test_pyramid_is_the_decoder_one_would_write_down(height: int, width: int) -> None:
     config, variables = pyramid_variables(64)
 
     @jax.jit
@@ -259,9 +261,9 @@ def test_pyramid_is_the_decoder_one_would_write_down() -> None:
         maps = EfficientNetLite0(include_top=False).apply(backbone, rgb)
         return make_network(config).apply(variables, lightness), maps
 
-    lightness = np.random.default_rng(5).uniform(-1, 1, (2, 64, 64, 1)).astype(np.float32)
+    lightness = np.random.default_rng(5).uniform(-1, 1, (2, height, width, 1)).astype(np.float32)
     ours, maps = network_and_maps(variables, lightness)
-    assert ours.shape == (2, 32, 32, 2)
+    assert ours.shape == (2, height // 2, width // 2, 2)
     assert np.std(ours) > 0.05
     theirs = plain_pyramid(variables["params"], maps)
     np.testing.assert_allclose(ours, theirs, atol=2e-4 * np.abs(theirs).max())
@@ -273,6 +275,28 @@ def test_last_doubling_is_nearest_for_fusion_and_linear_for_the_pyramid() -> Non
     np.testing.assert_allclose(fusion, double(np.tanh(output)), atol=1e-6)
     pyramid = read_chroma(Config(network="pyramid").predicting(size=64), output)
     np.testing.assert_allclose(pyramid, resize(jnp.tanh(output), 64), atol=1e-6)
+
+
+def test_the_pyramids_last_doubling_follows_the_shape_of_what_is_doubled() -> None:
+    output = np.random.default_rng(6).normal(size=(1, 16, 48, 2)).astype(np.float32)
+    doubled = read_chroma(Config(network="pyramid"), output)
+    options = {"order": 1, "mode": "nearest", "grid_mode": True}
+    expected = scipy.ndimage.zoom(np.tanh(output), (1, 2, 2, 1), **options)
+    np.testing.assert_allclose(doubled, expected, atol=1e-6)
+
+
+def test_a_pyramid_follows_its_inputs_shape_and_fusion_does_not() -> None:
+    shapes = {"pyramid": (2, 64, 96, 2), "fusion": (2, 128, 128, 2)}
+    for network, expected in shapes.items():
+        config = Config(network=network).predicting(size=128)
+        lightness = jnp.zeros((2, 64, 96, 1))
+        variables = jax.eval_shape(make_network(config).init, jax.random.key(0), lightness)
+        out = jax.eval_shape(functools.partial(forward, config), variables, lightness)
+        assert out.shape == expected
+    model = make_network(Config(network="pyramid"))
+    for height, width in ((48, 64), (64, 100)):
+        with pytest.raises(ValueError, match=f"{height}x{width}: both must be multiples of 32"):
+            jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, height, width, 1)))
 
 
 @pytest.mark.parametrize("tuned", [(), ("block7a", "head")])

@@ -74,7 +74,7 @@ FORMATS = pytest.mark.parametrize("layout", [legacy, zipped])
 def read(tmp_path: Path, data: bytes) -> dict[str, np.ndarray]:
     path = tmp_path / "weights.pth"
     path.write_bytes(data)
-    return torch_file.read_state_dict(path)
+    return torch_file.parse_state_dict(path.read_bytes(), path.name)
 
 
 def refusal(tmp_path: Path, data: bytes) -> str:
@@ -99,7 +99,8 @@ def test_windows_on_shared_storages(tmp_path: Path, layout: Any) -> None:
 
 @pytest.mark.parametrize("layout", ["legacy", "zip"])
 def test_files_that_pytorch_wrote(layout: str) -> None:
-    found = torch_file.read_state_dict(golden_torch_files.GOLDEN / f"torch_{layout}.pth")
+    path = golden_torch_files.GOLDEN / f"torch_{layout}.pth"
+    found = torch_file.parse_state_dict(path.read_bytes(), path.name)
     expected = golden_torch_files.arrays()
     assert list(found) == list(expected)
     for name, array in expected.items():

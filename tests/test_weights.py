@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import stat
@@ -15,7 +16,7 @@ import safetensors.numpy
 
 import jaxcolor
 from jaxcolor import weights
-from jaxcolor.models import Config, Params
+from jaxcolor.models import Config, Params, Prediction, colorizer
 from jaxcolor.models.colorizer import join_trained
 
 SHIPPED = Path(jaxcolor.__file__).parent / "weights"
@@ -92,6 +93,32 @@ def test_what_is_no_weights_file_is_refused(tmp_path: Path) -> None:
         weights.load_backbone(whole)
     with pytest.raises(FileNotFoundError, match=r"nothing: .*names: .*lite"):
         jaxcolor.load("nothing")
+
+
+def test_headers_of_before_are_read_and_those_of_now_come_back_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = {"network": "pyramid", "backbone": "efficientnet_lite0", "head": "regression"}
+    prediction = {"size": 96, "saturation": 1.2, "mirrored": True, "border": 3}
+    header = {"kind": "colorizer", "config": network | prediction}
+    weights.save(tmp_path / "before", variables(), header)
+    config = weights.describe(tmp_path / "before")
+    assert config == Config(**network, prediction=Prediction(**prediction))
+    weights.save_params(tmp_path / "now", Params(config, variables()))
+    assert weights.describe(tmp_path / "now") == config
+    now = weights.read_header(tmp_path / "now")["config"]
+    assert now.items() >= header["config"].items()
+
+    @dataclasses.dataclass(frozen=True)
+    class Wider(Prediction):  # a field with a default is all that a new wish needs
+        shapes: tuple[tuple[int, int], ...] = ()
+
+    monkeypatch.setattr(colorizer, "Prediction", Wider)
+    assert weights.describe(tmp_path / "before").prediction == Wider(**prediction)
+    config = Config(**network, prediction=Wider(shapes=((224, 288), (288, 224))))
+    weights.save_params(tmp_path / "wider", Params(config, variables()))
+    assert weights.describe(tmp_path / "wider") == config
+    assert hash(weights.describe(tmp_path / "wider")) == hash(config)
 
 
 def test_a_newer_config_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from flax import linen as nn
+from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
@@ -161,10 +163,15 @@ class Mixed5b(Branching):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 192"]) -> Float[Array, "b h w 320"]:
         """Give 96 + 64 + 96 + 64 channels."""
-        # As in Keras, the mean is of the pixels that exist: the padding does not count.
-        mean = nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
+        mean = nn.pool(x, 0.0, lax.add, (3, 3), (1, 1), "SAME") / _pixels_met(x)
         pooled = self.conv(MIXED_5B[3][0], "branch_3_0")(mean)
         return jnp.concatenate([*self.branches(x, MIXED_5B[:3]), pooled], axis=-1)
+
+
+def _pixels_met(x: Float[Array, "b h w c"]) -> Float[Array, "1 h w 1"]:
+    """How many pixels a 3x3 window meets: as in Keras, the padding does not count."""
+    rows, columns = (3 - (np.arange(n) == 0) - (np.arange(n) == n - 1) for n in x.shape[1:3])
+    return jnp.asarray(np.outer(rows, columns)[None, ..., None], x.dtype)
 
 
 class Reduction(Branching):

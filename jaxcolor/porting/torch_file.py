@@ -15,7 +15,6 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,18 +53,16 @@ class Tensor:
     strides: tuple[int, ...]
 
 
-def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads a file that `torch.save(model.state_dict(), path)` wrote: tensors by name.
+def parse_state_dict(data: bytes, name: str) -> dict[str, np.ndarray]:
+    """Reads what `torch.save(model.state_dict(), path)` wrote: tensors by name.
+
+    Args:
+      data: the file's content.
+      name: the file's, for messages.
 
     Raises:
-      OSError: the file cannot be read.
       ValueError: it is not such a file, is damaged, or asks for anything but tensors.
     """
-    return parse_state_dict(Path(path).read_bytes(), name=str(path))
-
-
-def parse_state_dict(data: bytes, name: str) -> dict[str, np.ndarray]:
-    """Reads the same from the file's bytes; `name` is the file's name in error messages."""
     try:
         tensors, storages = _parse_zip(data) if data[:2] == b"PK" else _parse_legacy(data)
         return {key: _array(key, tensor, storages) for key, tensor in tensors.items()}

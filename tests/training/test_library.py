@@ -157,7 +157,7 @@ def test_the_loop_of_the_documentation(
     assert np.mean(printed[-3:]) < 0.9 * np.mean(printed[:3])
     mine, shipped = jaxcolor.load("mine.safetensors"), jaxcolor.load()
     assert mine.config.size == 128
-    assert mine.config.saturation == shipped.config.saturation
+    assert mine.config.prediction.saturation == shipped.config.prediction.saturation
 
 
 def test_tensorflow_waits_for_the_input() -> None:

@@ -46,6 +46,9 @@ def _met(kernel: Array, axis: int, odd: int) -> Array:
 def interleave(kinds: list[Array]) -> Array:
     """Pixels of even rows and columns, even and odd, odd and even, odd and odd -> all in place."""
     batch, height, width, channels = kinds[0].shape
-    rows = [jnp.stack(pair, axis=3) for pair in (kinds[:2], kinds[2:])]  # (B, h, w, 2, F)
-    joined = jnp.stack(rows, axis=2)  # (B, h, 2, w, 2, F)
-    return joined.reshape(batch, 2 * height, 2 * width, channels)
+    # One axis after the other: over a batch that is cut over a mesh JAX reshapes no two at once.
+    rows = [
+        jnp.stack(pair, axis=3).reshape(batch, height, 2 * width, channels)
+        for pair in (kinds[:2], kinds[2:])
+    ]
+    return jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, channels)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from jaxcolor.models.cpu import plain
@@ -47,7 +48,7 @@ def _minimal(points: Sequence[float]) -> tuple[np.ndarray, ...]:
 
 
 # Of the sets of points that were tried these lose least to rounding: a fifth of the usual 1 and 2.
-_SAMPLES, _WEIGHTS, _OUTPUTS = _minimal((0, 3 / 4, -3 / 4, 3 / 2, -3 / 2))
+_SAMPLES, _WEIGHTS, _OUTPUTS = _minimal((0.0, 3 / 4, -3 / 4, 3 / 2, -3 / 2))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -74,7 +75,7 @@ def _backward(
     if padding == "SAME" and stride == 1:
         of_x = convolve(1, padding, gradient, kernel[::-1, ::-1].swapaxes(2, 3))
         if _pays(x, kernel, height) and _pays(x, kernel, width):
-            of_kernel = winograd_kernel_gradient(x, gradient)
+            of_kernel = winograd_kernel_gradient(x, gradient, jax.typeof(kernel).sharding)
     elif padding == "SAME" and stride == 2 and not (height % 2 or width % 2):
         of_x = input_gradient_of_stride_2(gradient, kernel)
     return of_x, of_kernel  # what was replaced is never computed
@@ -127,9 +128,18 @@ def winograd(
 
 
 def winograd_kernel_gradient(
-    x: Float[Array, "b h w c"], gradient: Float[Array, "b h w f"]
+    x: Float[Array, "b h w c"],
+    gradient: Float[Array, "b h w f"],
+    sharding: NamedSharding | None = None,
 ) -> Float[Array, "3 3 c f"]:
-    """The kernel's gradient of `plain.convolve` with a margin of 1: 36 matrix products."""
+    """The kernel's gradient of `plain.convolve` with a margin of 1: 36 matrix products.
+
+    Args:
+      x: what was convolved.
+      gradient: of the convolution's result.
+      sharding: the kernel's, over a mesh whose axes are explicit: there it cannot be derived.
+    """
+    both = sharding and NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[2:]))
     more = [-side % _STEP for side in x.shape[1:3]]
     gradient = jnp.pad(gradient, ((0, 0), *((0, extra) for extra in more), (0, 0)))
     padded = jnp.pad(x, ((0, 0), *((1, 1 + extra) for extra in more), (0, 0)))
@@ -137,7 +147,10 @@ def winograd_kernel_gradient(
     tiles = [_shifted(rows, 2) for rows in _shifted(padded, 1)]
     factors = zip(_along_both(_SAMPLES, tiles), _along_both(_OUTPUTS.T, steps), strict=True)
     products = [
-        [_flat(one).T @ _flat(other) for one, other in zip(ones, others, strict=True)]
+        [
+            jnp.matmul(_flat(one).T, _flat(other), out_sharding=both)
+            for one, other in zip(ones, others, strict=True)
+        ]
         for ones, others in factors
     ]
     return jnp.asarray(_along_both(_WEIGHTS.T, products))
