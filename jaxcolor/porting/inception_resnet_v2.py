@@ -40,7 +40,6 @@ URL = (
     "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels.h5"
 )
 MD5 = "e693bd0210a403b3192acc6073ad2e96"
-PARAMETERS = 55_873_736  # batch-norm statistics counted, as Keras does
 
 KERNEL = (("params", "kernel"),)
 KERNEL_BIAS = (("params", "kernel"), ("params", "bias"))
