@@ -33,7 +33,7 @@ OURS = "jaxcolor"
 def main(context: click.Context, file: Path | None, repeats: int) -> None:
     """Measure one kind of WORK, beside other ways to do it where there are any.
 
-    Runs alternate between the sides; told are medians, and ours divided by each other's.
+    Runs alternate between the sides; printed are medians, and ours divided by theirs.
     """
     context.obj = file, repeats
 
@@ -81,7 +81,7 @@ def _show_profile(*arguments: object) -> None:
 @click.option("--which", type=click.Choice(["default", "base", "empty"]), multiple=True)
 @click.option("--megapixels", default=12.0, show_default=True)
 def cold(which: tuple[str, ...], megapixels: float, repeats: int) -> Iterator[list[Row]]:
-    """A whole process: one photo, from file to file, against a Keras script of the seed's network.
+    """A whole process: one photo, from file to file, against a Keras script of the same network.
 
     `default` and `base` (Inception-ResNet-v2, random weights) find the programs of an earlier run
     in the cache, `empty` is the first run ever.
@@ -136,7 +136,7 @@ def _cache_at(folder: Path) -> Iterator[None]:
 
 
 def _random_base(path: Path) -> Path:
-    """The seed's network with random weights, as a file."""
+    """Deep Koalarization's network with random weights, as a file."""
     code = """
 import sys
 import jax, numpy as np
@@ -184,7 +184,7 @@ def predict(
 @click.argument("which", nargs=-1)
 @profiled
 def train(which: tuple[str, ...], profile: bool, repeats: int) -> Iterator[list[Row]]:
-    """A step of the seed's network without its backbone, WHICH of 224x8, 128x16 (size, batch)."""
+    """A step of Deep Koalarization without its backbone, WHICH of 224x8, 128x16 (size, batch)."""
     for pair in which or ("224x8", "128x16"):
         arguments = tuple(map(int, pair.split("x")))
         if profile:
@@ -220,7 +220,7 @@ def step(which: tuple[str, ...], profile: bool, repeats: int) -> Iterator[list[R
 @click.option("--megapixels", default=12.0, show_default=True)
 @profiled
 def lab(megapixels: float, profile: bool, repeats: int) -> Iterator[list[Row]]:
-    """SRGB to Lab and back, 8 bits, against scikit-image."""
+    """From sRGB to Lab and back, 8 bits, against scikit-image."""
     if profile:
         _show_profile("lab", megapixels)
         return

@@ -145,7 +145,7 @@ def whole_process(command: Sequence[str], **environment: str) -> tuple[float, fl
 
 
 def quiet_environment(**more: str) -> dict[str, str]:
-    """Of a process that says nothing but what it is asked."""
+    """The environment of a process that prints nothing of its own."""
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
 
 
@@ -172,7 +172,7 @@ def report(rows: Sequence[Row], file: Path | None, most: float | None = None) ->
     Args:
       rows: those of one work stand together, ours first.
       file: if not None; what it holds of other works stays.
-      most: the ceiling in GFLOP/s, if the rows are to be told against it.
+      most: the ceiling in GFLOP/s, if the rows are to show their share of it.
     """
     if most:
         click.echo(f"matrix product: {most:.0f} GFLOP/s")

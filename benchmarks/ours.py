@@ -52,14 +52,14 @@ def predict(name: str, size: str, batch: str) -> Work:
 
 
 def encoder_to_decoder(size: str, batch: str) -> Work:
-    """The part of the seed's network that is trained, forwards."""
+    """The part of Deep Koalarization that is trained, forwards."""
     apply, params, seen, _ = _seed(int(size), int(batch))
     compiled = jax.jit(apply)
     return lambda: np.asarray(compiled(params, *seen)), gflop(apply, params, *seen)
 
 
 def train(size: str, batch: str) -> Work:
-    """A step of Adam on the part of the seed's network that is trained."""
+    """A step of Adam on the part of Deep Koalarization that is trained."""
     import optax
 
     apply, params, seen, truth = _seed(int(size), int(batch))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """Name the folder: `JAXCOLOR_CACHE`, or the user's cache. Nothing is created."""
+    """Names the folder: `JAXCOLOR_CACHE`, or the user's cache. Nothing is created."""
     if moved := os.environ.get("JAXCOLOR_CACHE"):
         return Path(moved).expanduser()
     import platformdirs

@@ -62,13 +62,13 @@ def linear_to_srgb(linear: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
 
 
 def rgb_to_lab(rgb: Float[ArrayLike, "... 3"]) -> Float[Array, "... 3"]:
-    """SRGB in [0, 1] -> Lab."""
+    """Converts sRGB in [0, 1] to Lab."""
     fx, fy, fz = (_f(t) for t in _mix(_TO_CONE, _channels(srgb_to_linear(rgb))))
     return jnp.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-1)
 
 
 def rgb_to_lightness(rgb: Float[ArrayLike, "... 3"]) -> Float[Array, "..."]:
-    """SRGB in [0, 1] -> L in [0, 100], a third of the work of `rgb_to_lab`."""
+    """Converts sRGB in [0, 1] to L in [0, 100], a third of the work of `rgb_to_lab`."""
     (y,) = _mix(_TO_CONE[1:2], _channels(srgb_to_linear(rgb)))
     return 116 * _f(y) - 16
 
@@ -84,7 +84,7 @@ def lightness_to_grey(lightness: Float[ArrayLike, "..."]) -> Float[Array, "..."]
 
 
 def lab_to_rgb(lab: Float[ArrayLike, "... 3"]) -> Float[Array, "... 3"]:
-    """Lab -> sRGB in [0, 1], in gamut, L kept.
+    """Converts Lab to sRGB in [0, 1], in gamut, L kept.
 
     A colour outside the sRGB gamut loses chroma along a straight line to the grey of its own
     lightness, until it fits: clipping RGB instead would change L. Colours in gamut are untouched:

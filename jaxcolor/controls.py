@@ -1,4 +1,4 @@
-"""What a user can turn: each control's range, default and sentence, told once.
+"""What a user can turn: each control's range, default and sentence, stated once.
 
 The command's options, the API's document and checks, the page's sliders and the checks of
 `colorize` are made of what stands here. Nothing is imported for it: `jaxcolor colorize --help`

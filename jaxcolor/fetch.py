@@ -47,7 +47,7 @@ def fetch(
     by_hand: str = "",
     progress: bool | None = None,
 ) -> Path:
-    """Download `url` to `path`, unless it is there already.
+    """Downloads `url` to `path`, unless it is there already.
 
     Args:
       url: http or https.
@@ -93,7 +93,7 @@ def fetch(
 
 
 def _download(url: str, part: Path, progress: bool | None) -> None:
-    """Bring `part` to its full length, over several connections if they break."""
+    """Brings `part` to its full length, over several connections if they break."""
     begun = before = _size(part)
     failures = 0
     while True:
@@ -115,7 +115,7 @@ def _size(part: Path) -> int:
 
 
 def _connect(url: str, part: Path, start: int, progress: bool | None) -> None:
-    """Append what one connection gives to `part`, which holds `start` bytes."""
+    """Appends what one connection gives to `part`, which holds `start` bytes."""
     headers = {"User-Agent": "jaxcolor"} | ({"Range": f"bytes={start}-"} if start else {})
     request = urllib.request.Request(url, headers=headers)
     opener = urllib.request.build_opener()  # urlopen would remember the proxies of the first call
@@ -151,7 +151,7 @@ def _copy(
     total: int | None,
     progress: bool | None,
 ) -> int:
-    """Copy the body and count the bytes of the file so far."""
+    """Copies the body and counts the bytes of the file so far."""
     import tqdm
 
     received = start
@@ -184,7 +184,7 @@ def _checksum(path: Path, algorithm: str) -> str:
 
 @contextlib.contextmanager
 def _locked(lock: Path, *, quiet: bool) -> Iterator[None]:
-    """Hold a lock that the system releases even when the process dies. The empty file stays."""
+    """Holds a lock that the system releases even when the process dies. The empty file stays."""
     with lock.open("a+b") as file:
         if not _try_lock(file):
             if not quiet:

@@ -2,7 +2,7 @@
 
 python scripts/benchmark.py cold        # whole processes, one photo of 12 megapixels
 python scripts/benchmark.py predict     # the networks alone, batch 8 and 1
-python scripts/benchmark.py train       # a step of the seed's network without its backbone
+python scripts/benchmark.py train       # a step of Deep Koalarization without its backbone
 python scripts/benchmark.py step        # whole train steps of the recipes in configs/
 python scripts/benchmark.py lab         # sRGB to Lab and back
 python scripts/benchmark.py scale       # 1 to 100 megapixels, batches of 1 to 64

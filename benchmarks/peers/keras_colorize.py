@@ -2,7 +2,7 @@
 
 KERAS_BACKEND=tensorflow python -m benchmarks.peers.keras_colorize PHOTO RESULT
 
-What a good script does for the seed's network: Lab by scikit-image in float32, the network at
+What a good script does for Deep Koalarization: Lab by scikit-image in float32, the network at
 224x224 beside Inception-ResNet-v2 at 299x299 (random weights: speed does not depend on them), ab
 brought back to the photo's size, joined to its own L.
 """

@@ -86,7 +86,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 f"]:
-        """Give the filtered maps; 1x1 as the matrix product that it is, 2-10 % faster on a CPU."""
+        """Gives the filtered maps; 1x1 as the matrix product that it is, 2-10 % faster on a CPU."""
         filters, kernel_size, stride, padding = self.spec
         shape = (*kernel_size, x.shape[-1], filters)
         kernel = parameter(self, "kernel", nn.initializers.he_normal(), shape)
@@ -110,7 +110,7 @@ class ConvBN(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 f"]:
-        """Give maps >= 0."""
+        """Gives maps >= 0."""
         x = Convolution(self.spec, name="conv")(x)
         norm = nn.BatchNorm(
             use_running_average=not self.train,
@@ -128,13 +128,13 @@ class Branching(nn.Module):
     train: bool
 
     def conv(self, spec: Conv, name: str) -> ConvBN:
-        """Name a convolution of this module."""
+        """Names a convolution of this module."""
         return ConvBN(spec, self.train, name=name)
 
     def branches(
         self, x: Float[Array, "b h w c"], chains: Chains
     ) -> list[Float[Array, "b h2 w2 f"]]:
-        """Give each branch's output, in order."""
+        """Gives each branch's output, in order."""
         outputs = []
         for number, chain in enumerate(chains):
             y = x
@@ -149,7 +149,7 @@ class Stem(Branching):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 3"]) -> Float[Array, "b h2 w2 192"]:
-        """Give the map at an eighth of the side."""
+        """Gives the map at an eighth of the side."""
         for number, spec in enumerate(STEM):
             x = self.conv(spec, f"conv_{number}")(x)
             if spec.filters in (64, 192):
@@ -162,7 +162,7 @@ class Mixed5b(Branching):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 192"]) -> Float[Array, "b h w 320"]:
-        """Give 96 + 64 + 96 + 64 channels."""
+        """Gives 96 + 64 + 96 + 64 channels."""
         mean = nn.pool(x, 0.0, lax.add, (3, 3), (1, 1), "SAME") / _pixels_met(x)
         pooled = self.conv(MIXED_5B[3][0], "branch_3_0")(mean)
         return jnp.concatenate([*self.branches(x, MIXED_5B[:3]), pooled], axis=-1)
@@ -181,7 +181,7 @@ class Reduction(Branching):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 f"]:
-        """Give the branches' channels and the input's."""
+        """Gives the branches' channels and the input's."""
         return jnp.concatenate([*self.branches(x, self.chains), max_pool(x)], axis=-1)
 
 
@@ -196,14 +196,14 @@ class Block(Branching):
     def __call__(
         self, x: Float[Array, "b h w c"], _: None = None
     ) -> tuple[Float[Array, "b h w c"], None]:
-        """Give the sum, and None: the form of one step of `nn.scan`."""
+        """Gives the sum, and None: the form of one step of `nn.scan`."""
         mixed = jnp.concatenate(self.branches(x, self.chains), axis=-1)
         x = x + self.scale * Convolution(Conv(x.shape[-1]), use_bias=True, name="up")(mixed)
         return nn.relu(x) if self.relu else x, None
 
 
 def repeated(times: int, **fields: Any) -> Any:
-    """Chain `times` blocks, as one scanned block."""
+    """Chains `times` blocks, as one scanned block."""
     axes: dict[Any, Any] = {"params": 0, "batch_stats": 0}
     scan = nn.scan(Block, variable_axes=axes, split_rngs={"params": True}, length=times)
     return scan(**fields)
@@ -223,7 +223,7 @@ class InceptionResNetV2(Backbone):
     def __call__(
         self, x: Float[Array, "b h w 3"], *, train: bool = False, endpoints: bool = False
     ) -> Any:
-        """Run the network.
+        """Runs the network.
 
         Args:
           x: (B, H, W, 3) RGB in [-1, 1], H and W at least 75; 299 is what it was trained on.

@@ -40,7 +40,6 @@ URL = (
     "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels.h5"
 )
 MD5 = "e693bd0210a403b3192acc6073ad2e96"
-PARAMETERS = 55_873_736  # batch-norm statistics counted, as Keras does
 
 KERNEL = (("params", "kernel"),)
 KERNEL_BIAS = (("params", "kernel"), ("params", "bias"))
@@ -65,7 +64,7 @@ class Slot(NamedTuple):
 
 
 def keras_order() -> Iterator[Slot]:
-    """Yield the layers that hold weights in the order of Keras's `model.layers`: 449 of them."""
+    """Yields the layers that hold weights in the order of Keras's `model.layers`: 449 of them."""
     for number in range(len(STEM)):
         yield from _conv_bn("stem", f"conv_{number}")
     yield from _side_by_side("mixed_5b", MIXED_5B)
@@ -92,7 +91,7 @@ def _blocks(module: str, chains: Chains, times: int) -> Iterator[Slot]:
 
 
 def _side_by_side(module: str, chains: Chains, block: int | None = None) -> Iterator[Slot]:
-    """Yield branches by their distance from the concatenation in which all of them end."""
+    """Yields branches by their distance from the concatenation in which all of them end."""
     for distance in range(max(map(len, chains)), 0, -1):
         row = [
             f"branch_{number}_{len(chain) - distance}"
@@ -104,7 +103,7 @@ def _side_by_side(module: str, chains: Chains, block: int | None = None) -> Iter
 
 
 def port(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the official file, or one of the same format.
+    """Reads the official file, or one of the same format.
 
     Args:
       path: a legacy Keras HDF5 weights file of `keras.applications.InceptionResNetV2`.
@@ -133,7 +132,7 @@ def port(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def declared_variables() -> dict[str, Any]:
-    """Declare the network's variables: shapes and dtypes, nothing computed."""
+    """Declares the network's variables: shapes and dtypes, nothing computed."""
     picture = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
     declared: dict[str, Any] = jax.eval_shape(InceptionResNetV2().init, jax.random.key(0), picture)
     return declared
@@ -144,7 +143,7 @@ def pair(
     groups: list[Group],
     variables: dict[tuple[str, ...], np.ndarray],
 ) -> list[tuple[Group, Slot]]:
-    """Pair the file's layers with ours, after comparing every count and shape.
+    """Pairs the file's layers with ours, after comparing every count and shape.
 
     Raises:
       ValueError: they do not fit; names both sides of the first pair that does not.
@@ -178,7 +177,7 @@ def _shape(variable: np.ndarray, slot: Slot) -> tuple[int, ...]:
 
 
 def is_official(path: str | os.PathLike[str]) -> bool:
-    """Tell whether this is the published file, bit for bit."""
+    """Tells whether this is the published file, bit for bit."""
     return md5(path) == MD5
 
 
@@ -197,7 +196,7 @@ def verify(
     variables: dict[str, Any],
     pictures: Float[np.ndarray, "b 299 299 3"],
 ) -> Verification:
-    """Compare our network with `keras.applications`, which loads the same file itself.
+    """Compares our network with `keras.applications`, which loads the same file itself.
 
     Args:
       path: the legacy Keras HDF5 file that `variables` were ported from.
@@ -217,12 +216,12 @@ def _maps(variables: dict[str, Any], x: Float[Array, "b h w 3"]) -> dict[str, Ar
 
 
 def our_maps(variables: dict[str, Any], x: np.ndarray) -> dict[str, np.ndarray]:
-    """Run our network, with all that it computes on the way."""
+    """Runs our network, with all that it computes on the way."""
     return {name: np.asarray(value) for name, value in _maps(variables, x).items()}
 
 
 def keras_maps(path: str | os.PathLike[str], x: np.ndarray) -> dict[str, np.ndarray]:
-    """Run `keras.applications.InceptionResNetV2` with the weights of `path`."""
+    """Runs `keras.applications.InceptionResNetV2` with the weights of `path`."""
     try:
         import keras
     except ImportError as error:

@@ -35,7 +35,7 @@ class Group(NamedTuple):
 
 @contextlib.contextmanager
 def open_legacy(path: str | os.PathLike[str]) -> Iterator[list[Group]]:
-    """Open a legacy Keras HDF5 weights file.
+    """Opens a legacy Keras HDF5 weights file.
 
     Args:
       path: the file, typically `*.h5`.
@@ -72,7 +72,7 @@ def open_legacy(path: str | os.PathLike[str]) -> Iterator[list[Group]]:
 
 
 def refuse_other_formats(path: Path) -> None:
-    """Raise if the first bytes are not those of HDF5."""
+    """Raises if the first bytes are not those of HDF5."""
     if not path.is_file():
         what = "a folder, not a Keras weights file" if path.is_dir() else "no such file"
         raise FileNotFoundError(f"{path}: {what}")
@@ -94,7 +94,7 @@ def refuse_other_formats(path: Path) -> None:
 
 
 def refuse_other_layouts(path: Path, file: Any) -> None:
-    """Raise if an HDF5 file is laid out in another way than legacy weights are."""
+    """Raises if an HDF5 file is laid out in another way than legacy weights are."""
     if "layer_names" in file.attrs or "layer_names0" in file.attrs:
         return
     if "model_weights" in file:
@@ -107,7 +107,7 @@ def refuse_other_layouts(path: Path, file: Any) -> None:
 
 
 def md5(path: str | os.PathLike[str]) -> str:
-    """Compute the checksum that Keras publishes of its files."""
+    """Computes the checksum that Keras publishes of its files."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -125,7 +125,7 @@ def _weights(path: Path, file: Any, group: str) -> list[Weight]:
 
 
 def _names(group: Any, attribute: str) -> list[str]:
-    """Read an attribute that is a list of names, whole or in numbered pieces."""
+    """Reads an attribute that is a list of names, whole or in numbered pieces."""
     if attribute in group.attrs:
         pieces = [group.attrs[attribute]]
     else:

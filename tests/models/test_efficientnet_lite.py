@@ -23,7 +23,7 @@ from jaxcolor.porting import command, pypi, torch_file
 from jaxcolor.porting import efficientnet_lite as ports
 
 SHIPPED = Path(weights.__file__).parent / "weights" / "efficientnet_lite0.safetensors"
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 MEMBERS = (EfficientNetLite0, EfficientNetLite1, EfficientNetLite2)
 
 

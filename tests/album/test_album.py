@@ -1,6 +1,6 @@
 """Albums through the real command: mirrored, killed, continued, and nothing but results left.
 
-The long form: `JAXCOLOR_ALBUM=280 pytest -q tests/test_album.py -k killed`.
+The long form: `JAXCOLOR_ALBUM=280 pytest -q tests/album/test_album.py -k killed`.
 """
 
 from __future__ import annotations

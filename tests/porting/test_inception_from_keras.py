@@ -302,7 +302,7 @@ def test_a_ported_file_is_found_by_name_and_verified(
     port: Port, keras_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = keras_files / "first.h5"
-    photos = Path(__file__).parents[1] / "examples"
+    photos = Path(__file__).parents[2] / "examples"
     done = port("--source", source, "--verify", "--photos", photos)
     assert done.returncode == 0, done.stderr
     assert "not the official file" in done.stderr

@@ -30,7 +30,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 
 import jaxcolor
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def script(name: str) -> ModuleType:
