@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -97,7 +98,7 @@ def test_one_bad_photo_of_ten(run, album: Path) -> None:
     for path in good:
         path.write_bytes((album / "lying.jpg").read_bytes())
     bad = album / "bad.jpg"
-    bad.write_bytes((album / "lying.jpg").read_bytes()[:600])
+    bad.write_bytes((album / "lying.jpg").read_bytes()[:500])
     out = album / "out"
     result = run("-m", "jaxcolor", "colorize", *good[:4], bad, *good[4:], "-o", out)
     assert result.returncode == 1
@@ -106,6 +107,18 @@ def test_one_bad_photo_of_ten(run, album: Path) -> None:
     assert len(lines) == 1
     assert "damaged or cut short" in lines[0]
     assert "Traceback" not in result.stderr
+
+
+def test_a_photo_that_is_cut_short_is_done_with_a_word(colorize, album: Path) -> None:
+    (album / "cut.jpg").write_bytes((album / "lying.jpg").read_bytes()[:600])
+    result = colorize(album / "cut.jpg", "--report", album / "report.json")
+    assert result.exit_code == 0, result.output
+    word = "it is cut short: 41 % of the picture is missing, and grey"
+    assert result.stderr == f"jaxcolor: {album / 'cut.jpg'}: {word}\n"
+    (line,) = json.loads((album / "report.json").read_text())
+    assert (line["status"], line["warnings"]) == ("done", [word])
+    with Image.open(album / "cut.color.jpg") as image:
+        assert image.size == (80, 120)
 
 
 MISTAKES = {
@@ -140,7 +153,7 @@ MISTAKES_OF_A_PROCESS = {
 def odd_album(album: Path) -> Path:
     """The album with files in it that cannot be colorized."""
     (album / "text.jpg").write_text("this is no picture")
-    (album / "cut.jpg").write_bytes((album / "lying.jpg").read_bytes()[:600])
+    (album / "cut.jpg").write_bytes((album / "lying.jpg").read_bytes()[:500])
     (album / "notes.txt").write_text("not weights")
     (album / "sub").mkdir()
     (album / "sub" / "lying.jpg").write_bytes((album / "lying.jpg").read_bytes())
