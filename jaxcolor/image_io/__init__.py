@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxcolor.image_io.cut_short import cut_short_line
     from jaxcolor.image_io.errors import (
         Empty,
         NotAPhoto,
@@ -55,6 +56,7 @@ _HOMES = {
     **dict.fromkeys(("check_writable", "save_photo"), "writing"),
     "MAX_PIXELS": "limits",
     "name_of": "errors",
+    "cut_short_line": "cut_short",
     "open_photo": "reading",
 }
 
@@ -78,6 +80,7 @@ __all__ = [
     "WrongFrame",
     "check_floats",
     "check_writable",
+    "cut_short_line",
     "format_of",
     "from_pixels",
     "listed",

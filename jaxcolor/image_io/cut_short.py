@@ -7,11 +7,14 @@ much there is; those of the other formats give nothing of a picture that is cut 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from jaxcolor.image_io.errors import Refused
 
 _MOST = 0.5  # missing
+_BEGINNING = "it is cut short"
 
 
 NO_END = "its end marker is missing; the picture is whole"
@@ -31,7 +34,12 @@ def warning(missing: float, instead: str = "grey") -> str:
     share = f"{percent} %" if missing >= 0.0005 else "less than 0.1 %"
     if missing > _MOST:
         raise Refused(f"damaged or cut short: {share} of the picture is missing")
-    return f"it is cut short: {share} of the picture is missing, and {instead}"
+    return f"{_BEGINNING}: {share} of the picture is missing, and {instead}"
+
+
+def cut_short_line(warnings: Iterable[str]) -> str:
+    """The line among a photo's warnings that says that a part of it is missing; "" if none does."""
+    return next((line for line in warnings if line.startswith(_BEGINNING)), "")
 
 
 def grey(dtype: np.dtype) -> float | int:

@@ -41,7 +41,10 @@ def small_jpeg(path: str | os.PathLike[str], short_side: int) -> bytes:
       ValueError: it cannot be read, or is of no use; one line that does not name the file.
     """
     try:
-        pixels = image_io.open_photo(path).pixels
+        photo = image_io.open_photo(path)
+        if missing := image_io.cut_short_line(photo.warnings):  # grey is no colour to learn
+            raise image_io.PhotoError(f"{image_io.name_of(path)}: {missing}")
+        pixels = photo.pixels
     except image_io.PhotoError as error:
         raise ValueError(str(error.refusal or error)) from None
     picture = image_io.from_pixels(pixels, None).convert("RGB")

@@ -95,7 +95,7 @@ def test_photos_of_every_kind_become_small_pictures(scans: Path, tmp_path: Path,
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"done: 3 photos in {out / '1.0.0'}, 1 left out. ")
     assert "1 file of another kind is left out (.txt)" in done.stderr
-    assert re.search(r"left out: damaged.png: cut short", done.stderr)
+    assert re.search(r"left out: damaged.png: .*cut short", done.stderr)
 
     builder = tfds.builder_from_directory(out / "1.0.0")
     assert builder.info.name == "album"
