@@ -1,4 +1,4 @@
-"""The default weights' recipe: EfficientNet-Lite0 is the encoder, fine-tuned; skip connections.
+"""The default weights' recipe: EfficientNet-Lite2 is the encoder, fine-tuned; skip connections.
 
 python scripts/train.py --config=configs/pyramid.py --workdir=runs/pyramid \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
