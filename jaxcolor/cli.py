@@ -76,7 +76,7 @@ _jobs = click.option(
     type=click.IntRange(min=1),
     default=engine.Settings.threads,
     show_default="one per processor",
-    help="Photos read, and written, in parallel.",
+    help="Photos read and written in parallel.",
 )
 
 
