@@ -62,7 +62,8 @@ def resize_matrix(
       (new_size, size), float32.
     """
     scale = size * (end - start) / new_size
-    return triangles(size * start + (xp.arange(new_size) + 0.5) * scale - 0.5, size, scale, xp)
+    centres = xp.arange(new_size, dtype=float) + 0.5
+    return triangles(size * start + centres * scale - 0.5, size, scale, xp)
 
 
 def averaging(size: int, new_size: int) -> Float[np.ndarray, "size size"]:
@@ -118,6 +119,6 @@ def triangles(centres: Any, size: int, scale: Any, xp: ModuleType = np) -> Any:
       scale: samples from one centre to the next.
       xp: numpy, or jax.numpy where centres or scale are traced.
     """
-    distance = xp.abs(centres[:, None] - xp.arange(size))
+    distance = xp.abs(centres[:, None] - xp.arange(size, dtype=float)[None])
     weights = xp.maximum(0.0, 1.0 - distance / xp.maximum(scale, 1.0))
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -122,7 +122,7 @@ def _run(small: Any, xp: ModuleType) -> tuple[Any, Any]:
     beyond = small[xp.minimum(count + 1, height - 1)]
     nearest = mean[xp.maximum(count - 1, 0)]  # not `level`: a ramp drifts away from that
     ends = abs(beyond - nearest).mean() > _EDGE
-    return xp.where(ends & (count <= _MOST * height), count, 0), level
+    return xp.where(ends & (count <= int(_MOST * height)), count, 0), level
 
 
 def _is_paper(level: Any) -> Any:
@@ -152,7 +152,7 @@ def back_matrix(
     """
     scale = size / (whole * (end - start))
     first = size * start / (end - start)  # all of it: `place` is exactly 0, 1, 2 ...
-    place = (xp.arange(whole) + 0.5) * scale - first - 0.5
+    place = (xp.arange(whole, dtype=float) + 0.5) * scale - first - 0.5
     matrix = triangles(xp.clip(place, 0, size - 1), size, scale, xp)
     return matrix * inside[:, None]
 
