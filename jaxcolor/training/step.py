@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
 from jaxcolor import color
 from jaxcolor.models.backbones import BACKBONES, resize
@@ -261,10 +261,13 @@ def paint(
     return jnp.concatenate(pictures, axis=2)
 
 
-def to_network(
-    batch: Mapping[str, UInt8[Array, "b h w *c"]], size: int
-) -> tuple[Float[Array, "b h w 1"], Float[Array, "b s s 2"]]:
-    """uint8 RGB -> the network's input L / 50 - 1, and the truth ab / 110 at the network's size."""
+def to_network(batch: Batch, size: int) -> tuple[Float[Array, "b h w 1"], Float[Array, "b s s 2"]]:
+    """The batch's photos -> the network's input L / 50 - 1, and the truth ab / 110 at its size.
+
+    Args:
+      batch: "rgb", uint8 (B, H, W, 3), and perhaps "grey", uint8 (B, H, W), which the network sees.
+      size: of the network.
+    """
     lab = color.rgb_to_lab(batch["rgb"].astype(jnp.float32) / 255)
     lightness = lab[..., :1]
     if "grey" in batch:
