@@ -1,4 +1,4 @@
-"""A canary for jaxlib itself: jit against float64 NumPy, which jaxlib 0.10.2 does not agree with."""
+"""A canary for jaxlib itself: jit against float64 NumPy. On a CPU, jaxlib 0.10.2 does not agree."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_a_folder_says_how_many_files_it_leaves_out(tmp_path: Path, caplog) -> N
     (record,) = caplog.records
     assert record.getMessage() == (
         f"{tmp_path}: 3 files of other kinds are left out (.heic, .tif); "
-        "scripts/prepare.py reads more kinds"
+        "jaxcolor.training.input.prepare reads more kinds"
     )
 
 
