@@ -24,6 +24,7 @@ clean:
 	touch $@
 
 .venv/test: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 14) and "make test needs Python 3.11 to 3.13, for later ones there is no TensorFlow yet: make test PYTHON=python3.13")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@

@@ -248,8 +248,8 @@ def models() -> None:
 def serve(weights: Sequence[str], max_megabytes: int, open_page: bool, **options: Any) -> None:
     """Serve a page to drop photos on, and an HTTP API.
 
-    Only this machine can reach it, unless --host says otherwise. docs/serving.md tells how to put
-    it behind another server. SIGTERM and Ctrl-C let it finish what it has accepted.
+    Only this machine can reach it, unless --host says otherwise. Behind another server, tell it
+    that one's name with --name. SIGTERM and Ctrl-C let it finish what it has accepted.
     """
     from jaxcolor import web
 

@@ -63,13 +63,11 @@ class Answer:
     """What came back.
 
     Attributes:
-      sent: when its request was sent, by `time.monotonic`.
-      seconds: from then until it was there.
+      seconds: from the sending of its request until it was there.
       status: of HTTP; 0 where nothing came.
       wrong: what is not as it must be.
     """
 
-    sent: float
     seconds: float
     status: int
     wrong: str
@@ -190,14 +188,13 @@ def send_all(url: str, plan: Sequence[Request], clients: int) -> Outcome:
                     return
                 sent = time.monotonic()
                 status, wrong = _send(connection, request)
-                seconds = time.monotonic() - sent
-                outcome.answers.append(Answer(sent, seconds, status, wrong))
+                outcome.answers.append(Answer(time.monotonic() - sent, status, wrong))
 
     def watch() -> None:
         with httpx.Client(base_url=url, timeout=300) as connection:
             while not ended.wait(0.5):
                 with contextlib.suppress(httpx.HTTPError):  # a server that is being stopped
-                    outcome.memory.append(resident_bytes(connection))
+                    outcome.memory.append(figures(connection)["process_resident_memory_bytes"])
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -212,13 +209,11 @@ def send_all(url: str, plan: Sequence[Request], clients: int) -> Outcome:
     return outcome
 
 
-def resident_bytes(connection: httpx.Client) -> float:
-    """The server's memory, as its own metrics tell it."""
-    for line in connection.get("/metrics").text.splitlines():
-        name, _, value = line.partition(" ")
-        if name == "process_resident_memory_bytes":
-            return float(value)
-    raise ValueError("/metrics: no process_resident_memory_bytes")
+def figures(connection: httpx.Client) -> dict[str, float]:
+    """What the server tells of itself: values of its metrics, by name with labels."""
+    lines = connection.get("/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
 
 
 def _send(connection: httpx.Client, request: Request) -> tuple[int, str]:

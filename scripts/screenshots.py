@@ -61,7 +61,7 @@ def browser(*flags: str) -> Iterator[Browser]:
 
 def wait_until_done(page: Page) -> None:
     """Returns when the photo that is shown has its colours."""
-    expect(page.locator("#status")).to_contain_text("Ready", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Ready", timeout=300_000)
     expect(page.locator("#colour")).to_be_visible()
 
 

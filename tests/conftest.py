@@ -12,6 +12,7 @@ import click.testing
 import numpy as np
 import pytest
 import skimage.data
+from patience import HANG
 from PIL import Image
 
 import jaxcolor
@@ -72,7 +73,7 @@ def run() -> Run:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=HANG,
             check=False,
         )
 

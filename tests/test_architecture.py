@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+from check_wheel import messages_that_name_the_clone
 
 import jaxcolor
 
@@ -60,6 +62,28 @@ def loaded_after(code: str) -> set[str]:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     return {name.split(".")[0] for name in result.stdout.split()}
+
+
+def test_no_message_names_what_only_a_clone_holds(tmp_path: Path) -> None:
+    assert messages_that_name_the_clone(PACKAGE) == []
+    code = """
+    'See docs/a.md, or scripts/a.py.'
+    def f():
+        'See docs/b.md.'
+        print(f'{1}: run tests/c.py or /docs/d.md; Makefile; Makefiles')
+    @click.command()
+    def g():
+        'See README.md.'
+    """
+    (tmp_path / "a.py").write_text(textwrap.dedent(code))
+    (tmp_path / "a.html").write_text("<a href=docs/e.md>\n<img src=static/examples/f.jpg>")
+    assert messages_that_name_the_clone(tmp_path) == [
+        "a.html:1: docs/e.md",
+        "a.py:2: scripts/a.py",
+        "a.py:5: tests/c.py",
+        "a.py:5: Makefile",
+        "a.py:8: README.md",
+    ]
 
 
 def test_importing_is_light() -> None:

@@ -63,7 +63,7 @@ with open_whole(sys.argv[1]) as file:
     file.write(b"half")
     file.flush()
     print("writing", flush=True)
-    time.sleep(60)
+    time.sleep(1000)
 """
 
 

@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 import tiny_network
+from patience import HANG
 from PIL import Image
 
 import jaxcolor
@@ -111,9 +112,9 @@ def test_a_photo_that_is_given_up_stops_nobody() -> None:
     engine.start({"a": tiny(16)})
     for job in jobs:
         with pytest.raises(GivenUp):
-            job.done.result(60)
+            job.done.result(HANG)
     target = io.BytesIO()
-    engine.submit(grey(30, 20), target, Wish("a")).done.result(60)
+    engine.submit(grey(30, 20), target, Wish("a")).done.result(HANG)
     assert Image.open(target).size == (30, 20)
     engine.close()
     assert engine.room.taken == 0
@@ -132,7 +133,7 @@ def test_photos_larger_than_the_room_pass_one_by_one() -> None:
         ]
         engine.start({"a": tiny(16)})
         for job in jobs:
-            job.done.result(60)
+            job.done.result(HANG)
     assert engine.room.taken == 0
     assert [job.size for job in jobs[:2]] == [(80, 60), (40, 60)]
 
@@ -153,7 +154,7 @@ def test_batches_fill_up_where_there_is_patience() -> None:
         engine.finish()
         engine.start({"a": tiny(16), "b": tiny(32)})
         for job in jobs:
-            job.done.result(60)
+            job.done.result(HANG)
     assert sorted(passes) == [4, 4, 4]
 
 
@@ -167,7 +168,7 @@ def test_what_cannot_be_made_ready_fails_every_photo(monkeypatch: pytest.MonkeyP
     engine.start({"a": tiny(16)}, everything=True)
     for job in (early, engine.submit(grey(20, 20), io.BytesIO(), Wish("a"))):
         with pytest.raises(RuntimeError, match="no device"):
-            job.done.result(60)
+            job.done.result(HANG)
     assert not engine.ready.is_set()
     assert str(engine.failure) == "no device"
     engine.close()
@@ -178,5 +179,5 @@ def test_an_unknown_colorizer_is_the_photos_fault_alone() -> None:
         wrong = engine.submit(grey(20, 20), io.BytesIO(), Wish("b"))
         engine.start({"a": tiny(16)})
         with pytest.raises(KeyError, match="b"):
-            wrong.done.result(60)
-        engine.submit(grey(20, 20), io.BytesIO(), Wish("a")).done.result(60)
+            wrong.done.result(HANG)
+        engine.submit(grey(20, 20), io.BytesIO(), Wish("a")).done.result(HANG)

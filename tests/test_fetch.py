@@ -12,11 +12,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import until
 
 from jaxcolor import fetch as fetching
 from jaxcolor.cache import cache_dir
@@ -220,19 +221,12 @@ def test_a_killed_process_leaves_neither_lock_nor_broken_file(
     arguments = [sys.executable, "-c", code, server.url, str(tmp_path / "weights.h5"), MD5]
     with subprocess.Popen(arguments) as process:
         part = tmp_path / "weights.h5.part"
-        wait_until(lambda: part.exists() and part.stat().st_size > 0)
+        until(lambda: part.exists() and part.stat().st_size > 0)
         process.kill()
     assert not (tmp_path / "weights.h5").exists()
     server.slow = 0.0
     assert fetch(server.url, tmp_path / "weights.h5", md5=MD5).read_bytes() == CONTENT
     assert server.requests[1].startswith("bytes=")  # type: ignore[union-attr]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_progress_goes_to_stderr(

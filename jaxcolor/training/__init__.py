@@ -1,4 +1,4 @@
-"""Training, as a library and as the run that `scripts/train.py` starts: needs the `[train]` extra.
+"""Training, as a library and as a run by a recipe: needs the `[train]` extra.
 
 `make_train_step` is one step with any loss and any optimizer of optax, and `loop.train` makes the
 same step from a recipe. The names below are imported when they are first used; TensorFlow is when

@@ -13,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import jax
 import numpy as np
 import pytest
 import tiny_network
+from patience import HANG, until
 from PIL import Image
 
 import jaxcolor
@@ -105,12 +105,9 @@ def test_killed_twice_and_continued_to_the_same_bytes(run, album: Path, tmp_path
         with subprocess.Popen(
             command(album, out), env=slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
-            deadline = time.monotonic() + 120
-            while len(results(out)) < done and process.poll() is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            until(lambda: len(results(out)) >= done or process.poll() is not None)  # noqa: B023
             process.send_signal(end)
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=HANG)
         assert len(files(out)) < GOOD, "it was over before it was stopped"
         if end == signal.SIGINT:
             assert process.returncode == 130, stderr

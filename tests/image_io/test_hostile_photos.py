@@ -1,4 +1,4 @@
-"""Damaged and malicious files: each is opened or refused with one line, soon and in little memory.
+"""Damaged and malicious files: each is opened or refused with one line, in little time and memory.
 
 The long form: `JAXCOLOR_FUZZ=2000 pytest -q tests/image_io/test_hostile_photos.py -k mutated`.
 """
@@ -29,7 +29,7 @@ from PIL.PngImagePlugin import PngInfo
 from jaxcolor import image_io
 
 FILES = int(os.environ.get("JAXCOLOR_FUZZ", "150"))
-SECONDS = 10
+SECONDS = 10  # of CPU time
 MAX_PIXELS = 4_000_000
 
 
@@ -162,7 +162,7 @@ def test_mutated_files_are_opened_or_refused(tmp_path: Path) -> None:
     for i in range(FILES):
         path.write_bytes(mutated(rng, list(whole.values())))
         frame = None if i % 4 else 0
-        start, message = time.monotonic(), f"{path}: done"
+        start, message = time.process_time(), f"{path}: done"
         try:
             photo = image_io.open_photo(path, max_pixels=MAX_PIXELS, frame=frame)
             assert photo.pixels.shape[0] * photo.pixels.shape[1] <= MAX_PIXELS
@@ -173,7 +173,7 @@ def test_mutated_files_are_opened_or_refused(tmp_path: Path) -> None:
         except image_io.PhotoError as refused:
             message = str(refused)
             outcomes[False] += 1
-        assert time.monotonic() - start < SECONDS, f"file {i}"
+        assert time.process_time() - start < SECONDS, f"file {i}"
         assert message.startswith(f"{path}: ")
         assert message.isprintable()
     assert min(outcomes.values()) > FILES / 10
@@ -343,10 +343,10 @@ def test_directories_that_go_round_in_a_circle() -> None:
     (first,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, first)
     struct.pack_into("<I", data, first + 2 + 12 * count, first)
-    start = time.monotonic()
+    start = time.process_time()
     with contextlib.suppress(image_io.PhotoError):
         assert image_io.open_photo(io.BytesIO(data)).size == (8, 8)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_thousands_of_scans_are_refused() -> None:

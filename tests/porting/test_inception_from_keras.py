@@ -26,6 +26,7 @@ import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
+from patience import HANG
 
 from jaxcolor import weights
 from jaxcolor.porting import inception_resnet_v2 as inception_port
@@ -290,7 +291,7 @@ def port(tmp_path: Path) -> Port:
             env={**os.environ, "JAXCOLOR_CACHE": str(tmp_path / "cache")},
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=HANG,
             check=False,
         )
 

@@ -20,6 +20,7 @@ from checkpoint_states import bits, restored_from, state_of, steps_in, write_two
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.experimental import multihost_utils
+from patience import HANG
 
 from jaxcolor.training.checkpoint import Checkpoints
 
@@ -104,7 +105,7 @@ def test_the_state_may_be_donated_while_it_is_written(
 
     def wait_and_make(path: Any, *arguments: Any, **options: Any) -> None:
         if "orbax-checkpoint-tmp" in str(path):
-            assert gate.wait(30)
+            assert gate.wait(HANG)
         mkdir(path, *arguments, **options)
 
     monkeypatch.setattr(os, "mkdir", wait_and_make)

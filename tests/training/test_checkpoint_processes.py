@@ -33,6 +33,7 @@ from checkpoint_states import (
     write_two,
     zeros,
 )
+from patience import HANG
 
 from jaxcolor.training import checksums
 from jaxcolor.training.checkpoint import Checkpoints
@@ -65,7 +66,7 @@ def start(name: str, *arguments: object, devices: int = 1) -> subprocess.Popen[s
 @contextlib.contextmanager
 def started(name: str, *arguments: object, devices: int = 1) -> Iterator[subprocess.Popen[str]]:
     with start(name, *arguments, devices=devices) as child:
-        watchdog = threading.Timer(100, child.kill)
+        watchdog = threading.Timer(HANG, child.kill)
         watchdog.start()
         try:
             yield child
@@ -244,7 +245,7 @@ def test_one_process_and_two(written: Path, tmp_path: Path) -> None:
         assert word == "reached"
         for child in children:
             assert next_line(child) == "saved"
-        assert children[1].wait(10) == -signal.SIGTERM  # the second one
+        assert children[1].wait(HANG) == -signal.SIGTERM  # the second one
         ended(children[0])
 
     assert bits(restored_from(tmp_path)) == bits(state_of(6))
@@ -267,7 +268,7 @@ def test_sigterm_is_noted_and_the_second_kills() -> None:
         assert next_line(child) == "reached"
         assert child.poll() is None
         child.send_signal(signal.SIGTERM)
-        assert child.wait(10) == -signal.SIGTERM
+        assert child.wait(HANG) == -signal.SIGTERM
 
 
 def test_the_handler_before_is_back() -> None:

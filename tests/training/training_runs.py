@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ml_collections import ConfigDict
+from patience import HANG
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parents[1]
@@ -53,7 +54,7 @@ def run(arguments: list[str], devices: int = 1, **variables: str) -> Process:
         env=environment(devices, **variables),
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=HANG,
         check=False,
     )
 

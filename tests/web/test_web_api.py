@@ -8,7 +8,6 @@ import io
 import json
 import struct
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 import tifffile
 import tiny_network
 from fastapi import FastAPI
+from patience import HANG
 from PIL import Image
 
 import jaxcolor
@@ -166,7 +166,7 @@ def test_a_model_is_chosen(app: FastAPI, models) -> None:
 def test_requests_that_come_together_share_passes_of_the_network(models) -> None:
     content = encoded(grey(20, 20), "PNG")
     with running(models, batch=4) as app:
-        app.state.engine.ready.wait(60)
+        app.state.engine.ready.wait(HANG)
         compiled = pure.predict._cache_size()
         ask(app, *({"content": content} for _ in range(37)))
         for count in (1, 2):
@@ -328,7 +328,7 @@ class Painting:
 
     def paint(self, *arguments: Any) -> Any:
         for strip in PAINT(*arguments):
-            assert self.go.wait(20)
+            assert self.go.wait(HANG)
             self.strips += 1
             yield strip
 
@@ -341,11 +341,9 @@ def painting(monkeypatch: pytest.MonkeyPatch) -> Painting:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never happened")
+    async with asyncio.timeout(HANG):
+        while not true():
+            await asyncio.sleep(0.01)
 
 
 def colorize_while(app: FastAPI, count: int, then: Callable[[httpx.AsyncClient], Any]) -> Answers:
@@ -377,7 +375,7 @@ def test_a_full_queue_turns_away(models, painting: Painting) -> None:
         painting.go.set()
 
     with running(models, queue=3) as app:
-        app.state.engine.ready.wait(60)
+        app.state.engine.ready.wait(HANG)
         assert [a.status_code for a in colorize_while(app, 3, one_more)] == [200] * 3
         assert ask(app, {"content": content})[0].status_code == 200
 
@@ -398,7 +396,7 @@ def test_uploads_are_bounded_together(models) -> None:
                 for _ in range(4)
             ]
             await until(lambda: app.state.door.inside == 4)
-            await asyncio.sleep(0.05)
+            await until(lambda: app.state.door._bytes == 4000)
             fifth = await client.post("/v1/colorize", content=bytes(1000))
             release.set()
             return [fifth.status_code, *(a.status_code for a in await asyncio.gather(*tasks))]
@@ -413,8 +411,8 @@ def test_the_time_limit(models, painting: Painting) -> None:
         yield b"x"
         await asyncio.sleep(60)
 
-    with running(models, seconds=0.3) as app:
-        app.state.engine.ready.wait(60)
+    with running(models, seconds=1) as app:
+        app.state.engine.ready.wait(HANG)
         tall = encoded(grey(9, 3000), "PNG")  # six strips
         late, slow = ask(app, {"content": tall}, {"content": never()})
         assert (late.status_code, late.json()["code"]) == (504, "too-slow")
@@ -422,20 +420,21 @@ def test_the_time_limit(models, painting: Painting) -> None:
         painting.go.set()
         held = app.state.engine.room
         asyncio.run(until(lambda: held.taken == 0))
-        assert painting.strips == 1  # the rest was given up
+        assert painting.strips <= 1  # the rest was given up
         assert app.state.door.inside == 0
 
 
 def test_what_is_announced_too_large_is_not_waited_for(models) -> None:
-    async def never() -> AsyncIterator[bytes]:
-        await asyncio.sleep(60)
-        yield b""
+    asked: list[bool] = []
 
-    with running(models, max_bytes=1000, seconds=20) as app:
-        start = time.monotonic()
-        (answer,) = ask(app, {"content": never(), "headers": {"content-length": "1001"}})
+    async def upload() -> AsyncIterator[bytes]:
+        asked.append(True)
+        yield bytes(1001)
+
+    with running(models, max_bytes=1000) as app:
+        (answer,) = ask(app, {"content": upload(), "headers": {"content-length": "1001"}})
         assert (answer.status_code, answer.json()["code"]) == (413, "too-many-bytes")
-        assert time.monotonic() - start < 10
+        assert asked == []
 
 
 def test_a_client_that_goes_away_is_not_worked_for(models, painting: Painting) -> None:
@@ -463,7 +462,7 @@ def test_a_client_that_goes_away_is_not_worked_for(models, painting: Painting) -
         await task
 
     with running(models) as app:
-        app.state.engine.ready.wait(60)
+        app.state.engine.ready.wait(HANG)
         asyncio.run(run(app))
         assert app.state.door.inside == 0
         painting.go.set()
@@ -490,7 +489,7 @@ def test_health_says_when_the_first_photo_will_be_quick(models) -> None:
     (before,) = ask(app, {"url": "/healthz"})
     assert (before.status_code, before.json()["status"]) == (503, "starting")
     app.state.engine.start(models, everything=True)
-    assert app.state.engine.ready.wait(60)
+    assert app.state.engine.ready.wait(HANG)
     (after,) = ask(app, {"url": "/healthz"})
     assert (after.status_code, after.json()["status"]) == (200, "ready")
     app.state.engine.close()
@@ -532,14 +531,14 @@ def test_room_is_given_in_turn() -> None:
     for name, pixels in (("large", 50), ("small", 1)):
         threads.append(threading.Thread(target=wait, args=(name, pixels)))
         threads[-1].start()
-        time.sleep(0.05)
+        asyncio.run(until(lambda: len(room.waiting) == len(threads)))
     given_up.give_up()
     with pytest.raises(GivenUp):
         room.take(given_up, 5)
     assert order == []
     room.give_back(first)
     for thread in threads:
-        thread.join(10)
+        thread.join(HANG)
     assert order == ["large", "small"]
     assert room.taken == 0
 

@@ -85,7 +85,8 @@ def _folder(source: str, data_set: str) -> Path | None:
     if not there:
         raise ValueError(
             f"source {source!r}: no data set in {path}; make one of your photos: "
-            f"python scripts/prepare.py PHOTOS --out {path}"
+            'python -c "from jaxcolor.training.input.prepare import prepare; '
+            f"prepare('PHOTOS', {str(path)!r})\""
         )
     return there[-1]
 

@@ -65,8 +65,8 @@ class Prepared:
 
 
 def prepare(
-    photos: Path,
-    out: Path,
+    photos: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     *,
     short_side: int = 256,
     processes: int | None = None,
@@ -88,6 +88,7 @@ def prepare(
         photos or of another size.
       OSError: something cannot be written.
     """
+    photos, out = Path(photos), Path(out)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", out.absolute().name):
         raise ValueError(
             f"{out}: the folder's name is the data set's: write it with small letters, digits and "

@@ -26,7 +26,7 @@ def open_photos(source: str) -> Photos:
         `tfds:NAME[:split]` with a data set that is prepared on this machine, where NAME may have a
         config and a version (`NAME/CONFIG:1.0.0`) and the split, else "train", be any of TFDS'
         (`train[:90%]`, `train+test`); or `tfds:PATH[:split]` with the folder of one, a `/` in the
-        path, as `scripts/prepare.py` makes them. Nothing is downloaded.
+        path, as `input.prepare` makes them. Nothing is downloaded.
 
     Raises:
       ValueError: the source is of no known kind, is not there, or holds no photo; one line says
@@ -54,11 +54,11 @@ class FolderPhotos(Photos):
             raise ValueError(f"source {source!r}: there is no folder {root}")
         self._paths, others = find_photos(root, SUFFIXES)
         if others:
-            _LOG.info("%s: %s; scripts/prepare.py reads more kinds", root, others)
+            _LOG.info("%s: %s; jaxcolor.training.input.prepare reads more kinds", root, others)
         if not self._paths:
             raise ValueError(
                 f"source {source!r}: no photo in it ({', '.join(SUFFIXES)}); "
-                "scripts/prepare.py reads more kinds"
+                "jaxcolor.training.input.prepare reads more kinds"
             )
         self._tensor = tf.constant(self._paths)
 

@@ -290,8 +290,11 @@ def test_training_reads_it_by_name_and_by_path(album, tmp_path: Path, monkeypatc
     batch = next(training_batches(open_photos("tfds:sets/mine"), **options))
     assert sorted(batch["photo"]) == list(range(8))
     assert not caplog.records  # nothing that training would pass over
-    with pytest.raises(ValueError, match=r"no data set in /.*prepare.py PHOTOS --out /"):
-        open_photos(f"tfds:{tmp_path}/album")
+    with pytest.raises(ValueError, match=r"no data set in /.*; make one of your photos: ") as error:
+        open_photos(f"tfds:{tmp_path}/other")
+    command = str(error.value).partition('python -c "')[2].removesuffix('"')
+    exec(command.replace("PHOTOS", str(album)))
+    assert len(open_photos(f"tfds:{tmp_path}/other")) == made.count
     (made.folder / "features.json").unlink()
     with pytest.raises(ValueError, match="the data set cannot be opened: ") as error:
         open_photos("tfds:sets/mine")
