@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxcolor.refine import triangles
+from jaxcolor.refine import numbers, triangles
 
 # Width by height of the shapes. Up to 2 they have about the area of the square; longer ones are as
 # high as that of 2, so that a panorama's trees are as large as any other photo's.
@@ -152,7 +152,7 @@ def back_matrix(
     """
     scale = size / (whole * (end - start))
     first = size * start / (end - start)  # all of it: `place` is exactly 0, 1, 2 ...
-    place = (xp.arange(whole) + 0.5) * scale - first - 0.5
+    place = (numbers(whole, xp) + 0.5) * scale - first - 0.5
     matrix = triangles(xp.clip(place, 0, size - 1), size, scale, xp)
     return matrix * inside[:, None]
 
