@@ -108,8 +108,13 @@ def enlarge(
 
 
 def numbers(count: int, xp: ModuleType = np) -> Any:
-    """0, 1, 2 ... as floats: 64 bits for NumPy, 32 for JAX, whatever its settings."""
-    return xp.arange(count, dtype=np.float64 if xp is np else np.float32)
+    """0, 1, 2 ... as floats."""
+    return xp.arange(count, dtype=real(xp))
+
+
+def real(xp: ModuleType) -> type[np.floating[Any]]:
+    """The type of what is computed: float64 for NumPy, float32 for JAX, whatever its settings."""
+    return np.float64 if xp is np else np.float32
 
 
 def triangles(centres: Any, size: int, scale: Any, xp: ModuleType = np) -> Any:
