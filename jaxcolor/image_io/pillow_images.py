@@ -18,7 +18,8 @@ from jaxcolor.image_io.metadata.fitting import COMMENT
 from jaxcolor.image_io.photo import Photo, Stored
 from jaxcolor.image_io.png import chunks as png_chunks
 
-_WIDTH, _HEIGHT, _IPTC, _PHOTOSHOP = 256, 257, 33723, 34377  # TIFF's tags
+# TIFF's tags.
+_WIDTH, _HEIGHT, _X_RESOLUTION, _IPTC, _PHOTOSHOP = 256, 257, 282, 33723, 34377
 _NO_TEXTS = ("compression",)  # words of Pillow's own among the texts of a PNG
 
 
@@ -99,7 +100,9 @@ def _add_tags(stored: Stored, image: TiffImagePlugin.TiffImageFile) -> None:
     """What a TIFF says in its own directory; it was turned upright when it was loaded."""
     stored.orientation = 1
     tags = image.tag_v2
-    if stored.dpi and image.size != (tags.get(_WIDTH), tags.get(_HEIGHT)):
+    if _X_RESOLUTION not in tags:  # Pillow makes up 1
+        stored.dpi = None
+    elif stored.dpi and image.size != (tags.get(_WIDTH), tags.get(_HEIGHT)):
         stored.dpi = stored.dpi[::-1]
     iptc, resources = tags.get(_IPTC), tags.get(_PHOTOSHOP)
     if isinstance(iptc, bytes):
