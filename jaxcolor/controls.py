@@ -46,7 +46,10 @@ class Control:
         Raises:
           ValueError: it is; the message names the control.
         """
-        if _is_traced(value) or (self.least <= value <= self.most and value < math.inf):
+        if _is_traced(value):
+            return
+        value = _on_host(value)
+        if self.least <= value <= self.most and value < math.inf:
             return  # NaN fails every comparison
         wanted = f"a number from {self.least:g} up"
         if self.most < math.inf:
@@ -126,3 +129,9 @@ CONTROLS = tuple(
 def _is_traced(value: Value) -> bool:
     jax = sys.modules.get("jax")  # where it is not loaded, nothing can be
     return jax is not None and isinstance(value, jax.core.Tracer)
+
+
+def _on_host(value: Value) -> Value:
+    """The value where Python can compare it: an array of JAX is fetched, and says so."""
+    jax = sys.modules.get("jax")
+    return value if jax is None else jax.device_get(value)

@@ -62,8 +62,8 @@ def resize_matrix(
       (new_size, size), float32.
     """
     scale = size * (end - start) / new_size
-    centres = xp.arange(new_size, dtype=float) + 0.5
-    return triangles(size * start + centres * scale - 0.5, size, scale, xp)
+    middles = numbers(new_size, xp) + 0.5
+    return triangles(size * start + middles * scale - 0.5, size, scale, xp)
 
 
 def averaging(size: int, new_size: int) -> Float[np.ndarray, "size size"]:
@@ -71,7 +71,7 @@ def averaging(size: int, new_size: int) -> Float[np.ndarray, "size size"]:
 
     The identity where nothing is made smaller.
     """
-    return triangles(np.arange(size, dtype=np.float64), size, size / new_size)
+    return triangles(numbers(size), size, size / new_size)
 
 
 def enlarge(
@@ -107,6 +107,16 @@ def enlarge(
     return jnp.stack([s / total for s in sums], axis=-1)
 
 
+def numbers(count: int, xp: ModuleType = np) -> Any:
+    """0, 1, 2 ... as floats."""
+    return xp.arange(count, dtype=real(xp))
+
+
+def real(xp: ModuleType) -> type[np.floating[Any]]:
+    """The type of what is computed: float64 for NumPy, float32 for JAX, whatever its settings."""
+    return np.float64 if xp is np else np.float32
+
+
 def triangles(centres: Any, size: int, scale: Any, xp: ModuleType = np) -> Any:
     """Rows of weights over `size` samples: a triangle around each centre, (n, size), float32.
 
@@ -119,6 +129,6 @@ def triangles(centres: Any, size: int, scale: Any, xp: ModuleType = np) -> Any:
       scale: samples from one centre to the next.
       xp: numpy, or jax.numpy where centres or scale are traced.
     """
-    distance = xp.abs(centres[:, None] - xp.arange(size, dtype=float)[None])
+    distance = xp.abs(centres[:, None] - numbers(size, xp)[None])
     weights = xp.maximum(0.0, 1.0 - distance / xp.maximum(scale, 1.0))
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 `open_photo` reads a file into a `Photo`: pixels upright and in sRGB, 8 or 16 bits as the file has
 them, transparency and metadata beside them. `save_photo` writes the colours with all that back.
+`from_pillow` and `to_pillow` do the same with images that Pillow has opened.
 
 The names below are imported when they are first used: `jaxcolor --help` tells the formats, and
 needs neither NumPy nor Pillow.
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from jaxcolor.image_io.limits import MAX_PIXELS
     from jaxcolor.image_io.modes import check_floats, from_pixels, to_pixels
     from jaxcolor.image_io.photo import Metadata, Photo
+    from jaxcolor.image_io.pillow_images import from_pillow, to_pillow
     from jaxcolor.image_io.reading import open_photo
     from jaxcolor.image_io.writing import check_writable, save_photo
 
@@ -54,6 +56,7 @@ _HOMES = {
     **dict.fromkeys(("Metadata", "Photo"), "photo"),
     **dict.fromkeys(("check_floats", "from_pixels", "to_pixels"), "modes"),
     **dict.fromkeys(("check_writable", "save_photo"), "writing"),
+    **dict.fromkeys(("from_pillow", "to_pillow"), "pillow_images"),
     "MAX_PIXELS": "limits",
     "name_of": "errors",
     "cut_short_line": "cut_short",
@@ -82,6 +85,7 @@ __all__ = [
     "check_writable",
     "cut_short_line",
     "format_of",
+    "from_pillow",
     "from_pixels",
     "listed",
     "name_of",
@@ -89,6 +93,7 @@ __all__ = [
     "open_photo",
     "result_suffix",
     "save_photo",
+    "to_pillow",
     "to_pixels",
 ]
 

@@ -60,6 +60,7 @@ def from_pixels(pixels: np.ndarray, alpha: np.ndarray | None) -> Image.Image:
 
 def to_depth(values: np.ndarray, dtype: type[np.uint8] | type[np.uint16]) -> np.ndarray:
     """Pixels of any type -> uint8 or uint16 over the full range, rounded to the nearest."""
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype == dtype:
         return values
     if values.dtype == np.uint16:

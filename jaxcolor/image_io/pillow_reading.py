@@ -114,7 +114,7 @@ _SIGNED = ("AVIF", "GIF", "JPEG", "JPEG2000", "PNG", "PSD", "QOI", "WEBP")
 _DEPTHS = {"AVIF": (b"av1C", 2), "JPEG2000": (b"\xff\x4f\xff\x51", 38)}
 _BLOCK = 1 << 20
 _MAX_COMMENT = 1 << 16
-_IPTC = 0x0404  # its number among Photoshop's resources
+IPTC = 0x0404  # its number among Photoshop's resources
 
 
 def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
@@ -135,19 +135,20 @@ def read(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
     return stored
 
 
-def described(image: ImageFile.ImageFile, bands: np.ndarray, alpha: np.ndarray | None) -> Stored:
-    """Pixels together with what their file says beside them."""
+def described(image: Image.Image, bands: np.ndarray, alpha: np.ndarray | None) -> Stored:
+    """Pixels together with what their file says beside them, but for the texts of a PNG."""
+    info = {key: said for key, said in image.info.items() if not isinstance(said, str)}
     return Stored(
         format=str(image.format),
         bands=bands,
         alpha=alpha,
-        orientation=image.info.get("container_orientation"),
-        icc=image.info.get("icc_profile"),
-        exif=image.info.get("exif"),
-        xmp=image.info.get("xmp"),
-        iptc=image.info.get("photoshop", {}).get(_IPTC),
-        dpi=_dpi(image),
-        text=_comment(image),
+        orientation=info.get("container_orientation"),
+        icc=info.get("icc_profile"),
+        exif=info.get("exif"),
+        xmp=info.get("xmp"),
+        iptc=info.get("photoshop", {}).get(IPTC),
+        dpi=_dpi(str(image.format), info),
+        text=_comment(info),
     )
 
 
@@ -236,16 +237,16 @@ def _check_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:
     check_scans(scans, image.width * image.height)
 
 
-def _dpi(image: ImageFile.ImageFile) -> tuple[float, float] | None:
+def _dpi(format: str, info: dict[Any, Any]) -> tuple[float, float] | None:
     # Pillow makes up 72 for a JPEG that does not say.
-    if image.format == "JPEG" and image.info.get("jfif_unit") not in (1, 2):
+    if format in ("JPEG", "MPO") and info.get("jfif_unit") not in (1, 2):
         return None
-    x, y = image.info.get("dpi", (0, 0))
+    x, y = info.get("dpi", (0, 0))
     return (float(x), float(y)) if x > 0 and y > 0 else None
 
 
-def _comment(image: ImageFile.ImageFile) -> tuple[tuple[str, str], ...]:
-    comment = image.info.get("comment", b"")
+def _comment(info: dict[Any, Any]) -> tuple[tuple[str, str], ...]:
+    comment = info.get("comment", b"")
     if not isinstance(comment, bytes) or not 0 < len(comment) <= _MAX_COMMENT:
         return ()
     try:

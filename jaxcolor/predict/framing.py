@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxcolor.refine import triangles
+from jaxcolor.refine import numbers, real, triangles
 
 # Width by height of the shapes. Up to 2 they have about the area of the square; longer ones are as
 # high as that of 2, so that a panorama's trees are as large as any other photo's.
@@ -94,10 +94,11 @@ def content(small: Float[Any, "h w"], xp: ModuleType = np) -> Box:
     left, right = _lines(small.T, xp)
     height, width = small.shape
     # Where a margin ends, a sample holds some of it and some of the picture.
-    first, last = (xp.where(count > 0, count + 1, 0) for count in (top, bottom))
+    first, last, start, end = (
+        xp.where(count > 0, count + 1, 0).astype(real(xp)) for count in (top, bottom, left, right)
+    )
     rows = _between(top, height - bottom, height, xp)
     columns = _between(left, width - right, width, xp)
-    start, end = (xp.where(count > 0, count + 1, 0) for count in (left, right))
     return Box(first / height, 1 - last / height, start / width, 1 - end / width, rows, columns)
 
 
@@ -116,8 +117,8 @@ def _run(small: Any, xp: ModuleType) -> tuple[Any, Any]:
     height = len(small)
     mean, spread = small.mean(axis=1), small.std(axis=1)
     level = mean[0]
-    limit = xp.where(_is_paper(level), _PAPER_SPREAD, _LINE_SPREAD)
-    even = (spread < limit) & (abs(mean - level) < _LEVEL)
+    calm = (spread < _LINE_SPREAD) | (_is_paper(level) & (spread < _PAPER_SPREAD))
+    even = calm & (abs(mean - level) < _LEVEL)
     count = xp.cumprod(even.astype(np.int32)).sum()
     beyond = small[xp.minimum(count + 1, height - 1)]
     nearest = mean[xp.maximum(count - 1, 0)]  # not `level`: a ramp drifts away from that
@@ -152,7 +153,7 @@ def back_matrix(
     """
     scale = size / (whole * (end - start))
     first = size * start / (end - start)  # all of it: `place` is exactly 0, 1, 2 ...
-    place = (xp.arange(whole, dtype=float) + 0.5) * scale - first - 0.5
+    place = (numbers(whole, xp) + 0.5) * scale - first - 0.5
     matrix = triangles(xp.clip(place, 0, size - 1), size, scale, xp)
     return matrix * inside[:, None]
 

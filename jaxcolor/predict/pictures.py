@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
 from jaxcolor import image_io
 from jaxcolor.controls import Controls, Value
+from jaxcolor.image_io import Photo
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import pure, stages
+from jaxcolor.predict import pure, stages, tiles
 
 Picture = TypeVar("Picture", np.ndarray, jax.Array, Image.Image)
 
@@ -30,19 +31,31 @@ def colorize(
 ) -> Picture:
     """Gives a photo its colours.
 
+    A JAX array goes through one pure function, which may stand inside `jit`, `vmap`, `grad`,
+    `jax.export` (params among the arguments) and sharded programs. Two things it cannot do:
+    forward-mode derivatives (`jax.jvp`, `jax.jacfwd`) along photo or params, as some layers'
+    gradients are written by hand (along the controls they are there), and symbolic height and width
+    in `jax.export`, as what a picture needs is chosen by its shape.
+
     Args:
       params: from `jaxcolor.load`.
-      image: (H, W), (H, W, 1) or (H, W, 3) of NumPy or JAX, uint8, uint16 or float in [0, 1]; or a
-        Pillow image. sRGB; any size from 1x1. A colour picture is greyed first.
+      image: (H, W), (H, W, 1) or (H, W, 3) of NumPy or JAX, uint8, uint16 or float in [0, 1], in
+        sRGB, any size from 1x1, in any order of bytes. Or a Pillow image: what its `info` says is
+        done, it is turned upright and converted to sRGB. A colour picture is greyed first.
       saturation: see `Controls`.
       refine: see `Controls`.
       size: the square that the network works on, in pixels: finer or calmer colour; a multiple as
         `Config.size` wants it. None: what the weights say. Static under `jit`.
 
     Returns:
-      RGB of the same kind, type and size: (H, W, 3), or a Pillow image of mode RGB (RGBA if the
-      photo had transparency; always 8 bits, as Pillow has no deeper RGB). Its lightness is the
+      RGB of the same kind, type and size: (H, W, 3), NumPy's in the machine's own order of bytes;
+      or a Pillow image of mode RGB (RGBA if the photo had transparency; always 8 bits, as Pillow
+      has no deeper RGB), upright, whose `info` has what the photo said about itself, made to fit
+      (`image_io.to_pillow`): `out.save(path, exif=out.info.get("exif"))`. Its lightness is the
       photo's.
+
+    Warns:
+      UserWarning: a Pillow image's profile or metadata is damaged, and left out.
 
     Raises:
       TypeError: not a picture, or of another type of number; a size that is no whole number.
@@ -52,7 +65,7 @@ def colorize(
     if isinstance(image, jax.Array):
         stages.check(image)
         controls.check()
-        return pure.colorize_array(params.with_size(size), image, controls)
+        return pure.colorize_array(*pure.on_device((params.with_size(size), image, controls)))
     return _colorized(params.with_size(size), [image], 1, controls)[0]
 
 
@@ -127,11 +140,11 @@ def _colorized(
     done: list[Picture] = []
     waiting = iter(images)
     while group := list(itertools.islice(waiting, batch_size)):
-        photos = [_to_pixels(image) for image in group]
-        colours = _colours(params, [pixels for pixels, _ in photos], batch_size)
-        for image, (pixels, alpha), small in zip(group, photos, colours, strict=True):
-            strips = stages.paint(pixels, small, controls)
-            done.append(_like(image, _joined(strips, pixels), alpha))
+        photos = list(map(_photo, group))
+        colours = _colours(params, [photo.pixels for photo in photos], batch_size)
+        for image, photo, small in zip(group, photos, colours, strict=True):
+            strips = stages.paint(photo.pixels, small, controls)
+            done.append(_like(image, photo, _joined(strips, photo.pixels)))
     return done
 
 
@@ -149,15 +162,18 @@ def _colours(
     return [colours[i] for i in range(len(views))]
 
 
-def _to_pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels and alpha of any picture that `colorize` takes."""
-    if isinstance(image, Image.Image):
-        return image_io.to_pixels(image)
-    return np.asarray(image) if isinstance(image, jax.Array) else image, None
+def _photo(image: Any) -> Photo:
+    """Any picture that `colorize` takes, with what a Pillow image carries beside its pixels."""
+    if not isinstance(image, Image.Image):
+        return Photo(jax.device_get(image) if isinstance(image, jax.Array) else image)
+    photo = image_io.from_pillow(image)
+    for line in photo.warnings:
+        warnings.warn(f"the photo: {line}", stacklevel=4)  # at the call of `colorize`
+    return photo
 
 
 def _joined(strips: Iterator[np.ndarray], pixels: np.ndarray) -> np.ndarray:
-    rgb = np.empty((*pixels.shape[:2], 3), pixels.dtype)
+    rgb = np.empty((*pixels.shape[:2], 3), tiles.native(pixels.dtype))
     top = 0
     for strip in strips:
         rgb[top : top + len(strip)] = strip
@@ -165,8 +181,8 @@ def _joined(strips: Iterator[np.ndarray], pixels: np.ndarray) -> np.ndarray:
     return rgb
 
 
-def _like(image: Any, rgb: np.ndarray, alpha: np.ndarray | None) -> Any:
+def _like(image: Any, photo: Photo, rgb: np.ndarray) -> Any:
     """The result as the same kind of thing that the picture was."""
     if isinstance(image, Image.Image):
-        return image_io.from_pixels(rgb, alpha)
-    return jnp.asarray(rgb) if isinstance(image, jax.Array) else rgb
+        return image_io.to_pillow(photo, rgb)
+    return jax.device_put(rgb) if isinstance(image, jax.Array) else rgb

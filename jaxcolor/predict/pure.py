@@ -22,6 +22,20 @@ _MOST_CHROMA = 200.0  # sRGB ends at 134; whatever saturation makes of it, the g
 jax.tree_util.register_dataclass(Controls)
 
 
+def on_device(tree: Any) -> Any:
+    """A pytree with its arrays of NumPy and plain numbers put onto the device, explicitly.
+
+    Plain numbers become float32. What is of JAX already stays where it is, traced or not.
+    """
+
+    def put(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array):
+            return leaf
+        return jax.device_put(leaf if isinstance(leaf, np.ndarray) else np.float32(leaf))
+
+    return jax.tree.map(put, tree)
+
+
 @jax.jit
 def colorize_array(params: Params, image: Array, controls: Controls) -> Array:
     """A picture (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or float -> RGB of its type."""
@@ -31,6 +45,7 @@ def colorize_array(params: Params, image: Array, controls: Controls) -> Array:
     view = _view(params, lightness, shape)
     (small,) = predict(params, jax.tree.map(lambda part: part[None], view))
     rows, columns = small.shape[:2]
+    controls = jax.tree.map(lambda value: value.astype(jnp.float32), controls)
     small = prepare(small, averaging(rows, height), averaging(columns, width), controls)
     places = taps(rows, height), taps(columns, width)
     return paint_tile(lightness, small, *places, controls, image.dtype)
@@ -115,8 +130,9 @@ def prepare(
     """
     averaged = _matmul("is,stc,jt->ijc", rows, small, columns)
     ab = averaged[..., 1:] * controls.saturation
-    chroma = jnp.linalg.norm(ab, axis=-1, keepdims=True)
-    ab = ab * (_MOST_CHROMA / jnp.maximum(chroma, _MOST_CHROMA))
+    # The larger one before the root, whose derivative at 0 is infinite.
+    square = jnp.maximum(jnp.sum(ab * ab, axis=-1, keepdims=True), _MOST_CHROMA**2)
+    ab = ab * (_MOST_CHROMA / jnp.sqrt(square))
     return jnp.concatenate([averaged[..., :1], ab], axis=-1)
 
 

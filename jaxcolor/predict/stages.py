@@ -78,7 +78,8 @@ def run_network(
     """
     filled = [*views, *(jax.tree.map(np.zeros_like, views[0]),) * (batch_size - len(views))]
     batch = jax.tree.map(lambda *parts: np.stack(parts), *filled)
-    return list(np.asarray(pure.predict(params, batch))[: len(views)])
+    answers = pure.predict(*pure.on_device((params, batch)))
+    return list(jax.device_get(answers)[: len(views)])
 
 
 def paint(
@@ -118,7 +119,7 @@ def compile_network(params: Params, shape: Shape, *, batch_size: int) -> None:
 
 def kind_of(pixels: np.ndarray) -> Kind:
     """Pictures of one kind are painted by one program."""
-    return 1 if pixels.ndim == 2 else pixels.shape[2], pixels.dtype
+    return 1 if pixels.ndim == 2 else pixels.shape[2], tiles.native(pixels.dtype)
 
 
 def compile_painting(shape: Shape, kind: Kind) -> None:
@@ -139,7 +140,8 @@ def check(image: np.ndarray | jax.Array) -> None:
       TypeError: numbers of another type.
       ValueError: a shape that is none of a picture.
     """
-    if image.dtype not in (np.uint8, np.uint16) and not jnp.issubdtype(image.dtype, jnp.floating):
+    dtype = tiles.native(image.dtype)
+    if dtype not in (np.uint8, np.uint16) and not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"a picture is uint8, uint16 or float in [0, 1], not {image.dtype}")
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or 0 in image.shape:
         raise ValueError(f"a picture is (H, W), (H, W, 1) or (H, W, 3), not {image.shape}")

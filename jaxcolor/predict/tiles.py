@@ -31,12 +31,14 @@ def shrink_by_tiles(
     rows = resize_matrix(height, shape[0], box.top, box.bottom)
     columns = resize_matrix(width, shape[1], box.left, box.right)
     parts = (
-        pure.shrink_tile(_lightness(pixels, y, x), _pad(rows[:, y], 1), _pad(columns[:, x], 1))
+        pure.shrink_tile(
+            *pure.on_device((_lightness(pixels, y, x), _pad(rows[:, y], 1), _pad(columns[:, x], 1)))
+        )
         for y, x in _tiles(height, width)
     )
     total = np.zeros(shape, np.float32)
     for part in _ahead(parts):
-        total += np.asarray(part)
+        total += jax.device_get(part)
     return total
 
 
@@ -47,21 +49,25 @@ def paint_by_tiles(
     height, width, _ = pixels.shape
     across, down = small.shape[1], small.shape[0]
     matrices = averaging(down, height), averaging(across, width)
-    controls = jax.tree.map(np.float32, controls)
-    ready = pure.prepare(small, *matrices, controls)
+    controls = pure.on_device(jax.tree.map(np.float32, jax.device_get(controls)))
+    ready = pure.prepare(*pure.on_device((small, *matrices)), controls)
     rows, columns = taps(down, height), taps(across, width)
     dtype = _device_type(pixels)
     painted = _ahead(
         pure.paint_tile(
-            _lightness(pixels, y, x), ready, _cut(rows, y), _cut(columns, x), controls, dtype
+            _lightness(pixels, y, x),
+            ready,
+            *pure.on_device((_cut(rows, y), _cut(columns, x))),
+            controls,
+            dtype,
         )
         for y, x in _tiles(height, width)
     )
     for top in range(0, height, _TILE):
-        strip = np.empty((min(_TILE, height - top), width, 3), pixels.dtype)
+        strip = np.empty((min(_TILE, height - top), width, 3), native(pixels.dtype))
         for left in range(0, width, _TILE):
             part = strip[:, left : left + _TILE]
-            part[...] = np.asarray(next(painted))[: part.shape[0], : part.shape[1]]
+            part[...] = jax.device_get(next(painted))[: part.shape[0], : part.shape[1]]
         yield strip
 
 
@@ -85,7 +91,7 @@ def _lightness(pixels: np.ndarray, y: slice, x: slice) -> Array:
     """L of a tile; black where it reaches over the border."""
     tile = pixels[y, x].astype(_device_type(pixels), copy=False)
     # A program of its own: fused with painting, XLA would compute L anew for each of its uses.
-    return pure.to_lightness(_pad(_pad(tile, 0), 1))
+    return pure.to_lightness(pure.on_device(_pad(_pad(tile, 0), 1)))
 
 
 def _cut(axis: Taps, part: slice) -> Taps:
@@ -101,4 +107,9 @@ def _pad(array: np.ndarray, axis: int, mode: str = "constant") -> np.ndarray:
 
 
 def _device_type(pixels: np.ndarray) -> np.dtype:
-    return np.dtype(np.float32) if pixels.dtype.kind == "f" else pixels.dtype
+    return np.dtype(np.float32) if pixels.dtype.kind == "f" else native(pixels.dtype)
+
+
+def native(dtype: np.dtype) -> np.dtype:
+    """The same numbers in this machine's order of bytes: devices know no other."""
+    return dtype.newbyteorder("=")

@@ -422,6 +422,17 @@ def test_pillow_images_of_any_mode() -> None:
     np.testing.assert_array_equal(image_io.to_pixels(keyed)[1] == 0, grey() == 100)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("format", ["png", "bmp"])
+def test_colours_of_any_order_of_bytes_are_written(format: str, dtype: Any) -> None:
+    rgb = ramps().astype(dtype) * 257 if dtype == np.uint16 else (ramps() / 255).astype(dtype)
+    photo = image_io.Photo(rgb)
+    files = io.BytesIO(), io.BytesIO()
+    for file, order in zip(files, "<>", strict=True):
+        image_io.save_photo(file, photo, rgb.astype(rgb.dtype.newbyteorder(order)), format=format)
+    assert files[0].getvalue() == files[1].getvalue()
+
+
 def test_large_images_are_taken_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     from jaxcolor.image_io import modes
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
 import threading
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +17,12 @@ import PIL.Image
 import pytest
 import skimage.color
 import skimage.data
-from PIL import Image
+import tifffile
+import tiny_network
+from PIL import ExifTags, Image
 
 import jaxcolor
-from jaxcolor import color, predict, refine
+from jaxcolor import color, image_io, predict, refine
 from jaxcolor.controls import Controls
 from jaxcolor.predict import stages, tiles
 
@@ -61,6 +65,12 @@ def network(params: jaxcolor.Params, pixels: np.ndarray) -> np.ndarray:
 def lightness(rgb: np.ndarray) -> np.ndarray:
     scale = 1 if rgb.dtype.kind == "f" else np.iinfo(rgb.dtype).max
     return skimage.color.rgb2lab(rgb.astype(np.float64) / scale)[..., 0]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> jaxcolor.Params:
+    """A network of three layers, for what is the same with any."""
+    return jaxcolor.Params(*tiny_network.make(32))
 
 
 def test_a_photo_gets_colours_and_keeps_its_lightness(params, photos) -> None:
@@ -141,6 +151,70 @@ def test_pillow_images(params, mode: str) -> None:
     if mode not in ("1", "P"):  # those two have other greys than the base
         expected = jaxcolor.colorize(params, np.asarray(base))
         assert np.abs(np.asarray(got.convert("RGB")).astype(int) - expected).max() <= 3
+
+
+def test_a_pillow_image_is_turned_and_converted_and_keeps_what_it_says(tiny) -> None:
+    block = Image.Exif()
+    block[ExifTags.Base.Orientation], block[ExifTags.Base.Artist] = 6, "A. Photographer"
+    profile = bytes(imagecodecs.cms_profile("adobergb"))
+    said: dict[str, Any] = {"exif": block, "icc_profile": profile, "dpi": (300, 600)}
+    file = io.BytesIO()
+    Image.fromarray(np.dstack([grey(30, 44, seed) for seed in range(3)])).save(file, "JPEG", **said)
+    got = jaxcolor.colorize(tiny, Image.open(file))
+    expected = jaxcolor.colorize(tiny, image_io.open_photo(file).pixels)
+    assert got.size == (30, 44)
+    np.testing.assert_array_equal(np.asarray(got), expected)
+    assert got.info["dpi"] == (600, 300)
+    file = io.BytesIO()
+    got.save(file, "PNG", exif=got.info["exif"], icc_profile=got.info["icc_profile"])
+    again = image_io.open_photo(file)
+    np.testing.assert_array_equal(again.pixels, expected)  # neither turned nor converted again
+    assert Image.open(file).getexif()[ExifTags.Base.Artist] == "A. Photographer"
+
+
+def test_a_pillow_images_damaged_profile_is_told_of(tiny) -> None:
+    image = Image.fromarray(grey(30, 44))
+    expected = jaxcolor.colorize(tiny, image)
+    assert expected.info == {}
+    image.info["icc_profile"] = b"nonsense"
+    for work in (jaxcolor.colorize, lambda params, image: jaxcolor.colorize_batch(params, [image])):
+        with pytest.warns(UserWarning, match="the photo: its colour profile has 8 bytes") as told:
+            got = work(tiny, image)
+        assert told[0].filename == __file__
+    assert got[0].info == {}
+    np.testing.assert_array_equal(np.asarray(got[0]), np.asarray(expected))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_arrays_however_they_lie_in_memory(tiny, dtype: Any) -> None:
+    values = np.random.default_rng(0).uniform(0, 1, (40, 30, 3))
+    whole = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    image = (values * whole).astype(dtype)
+    wide = np.repeat(np.repeat(image, 2, axis=0), 3, axis=1)
+    read_only = image.copy()
+    read_only.flags.writeable = False
+    layouts = {
+        "big-endian": image.astype(image.dtype.newbyteorder(">")),
+        "little-endian": image.astype(image.dtype.newbyteorder("<")),
+        "column by column": np.asfortranarray(image),
+        "backwards": np.ascontiguousarray(image[::-1, ::-1])[::-1, ::-1],
+        "every other one": wide[::2, ::3],
+        "planes": np.ascontiguousarray(image.transpose(2, 0, 1)).transpose(1, 2, 0),
+        "read-only": read_only,
+        "of a file": np.frombuffer(image.tobytes(), image.dtype).reshape(image.shape),
+    }
+    expected = jaxcolor.colorize(tiny, image)
+    for name, layout in layouts.items():
+        got = jaxcolor.colorize(tiny, layout)
+        assert got.dtype == np.dtype(dtype), name  # in the machine's own order
+        np.testing.assert_array_equal(got, expected, err_msg=name)
+    rows = list(predict.colorize_rows(tiny, layouts["big-endian"]))
+    assert rows[0].dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(np.concatenate(rows), expected)
+    file = io.BytesIO()
+    tifffile.imwrite(file, image, byteorder=">", photometric="rgb")
+    file.seek(0)
+    np.testing.assert_array_equal(jaxcolor.colorize(tiny, tifffile.imread(file)), expected)
 
 
 def test_a_colour_photo_is_greyed_first(params, photos) -> None:

@@ -143,6 +143,16 @@ def from_tiff(read: Read, order: str, at: int, *, big: bool) -> bytes | None:
     return mark + struct.pack(order + "I", _HEADER) + packed(order, tree, _HEADER)
 
 
+def descriptive(block: bytes) -> bytes | None:
+    """The block with what says something about the photo alone, packed anew.
+
+    Raises:
+      ValueError: not an EXIF block.
+    """
+    order, first = _header(block)
+    return from_tiff(_reader(block), order, first, big=False)
+
+
 # -- parts -----------------------------------------------------------------------------------------
 
 

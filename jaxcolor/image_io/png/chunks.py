@@ -134,7 +134,7 @@ def describe(file: BinaryIO, chunks: list[Chunk], *, grey: bool) -> Said:
     said.palette, said.transparency = known.get(b"PLTE"), known.get(b"tRNS")
     said.exif = known.get(b"eXIf")
     said.dpi = _dpi(known.get(b"pHYs", b""))
-    _sort_texts(texts, said)
+    sort_texts(texts, said)
     try:
         said.icc = _profile(known, grey=grey)
     except (ValueError, zlib.error, struct.error):
@@ -183,7 +183,7 @@ def _text(kind: bytes, content: bytes, room: int) -> tuple[str, str]:
     return keyword.decode("latin-1"), text
 
 
-def _sort_texts(texts: list[tuple[str, str]], said: Said) -> None:
+def sort_texts(texts: list[tuple[str, str]], said: Said) -> None:
     """Finds XMP, and what ImageMagick hides in texts, among the texts."""
     for keyword, text in texts:
         if keyword == XMP_KEYWORD:
@@ -224,14 +224,30 @@ def _profile(known: dict[bytes, bytes], *, grey: bool) -> bytes | None:
     if b"sRGB" in known or b"gAMA" not in known:
         return None
     (value,) = struct.unpack(">I", known[b"gAMA"])
-    if not 10_000 <= value <= 1_000_000:  # exponents from 0.1 to 10
-        raise ValueError("an absurd gamma")
-    gamma = 100_000 / value
     chromaticities = None
     if b"cHRM" in known and not grey:
         chromaticities = tuple(v / 100_000 for v in struct.unpack(">8I", known[b"cHRM"]))
-        if np.allclose(chromaticities, profiles.SRGB_CHROMATICITIES, atol=0.01):
-            chromaticities = None
-    if chromaticities is None and abs(gamma - _SRGB_GAMMA) < _SLACK:
+    return profile_of(value / 100_000, chromaticities, grey=grey)
+
+
+def profile_of(
+    value: float, chromaticities: tuple[float, ...] | None, *, grey: bool
+) -> bytes | None:
+    """A profile of what gAMA and cHRM say; None where they mean sRGB.
+
+    Args:
+      value: gAMA's: 0.45455, not 2.2.
+      chromaticities: cHRM's.
+      grey: whether the pixels are grey.
+
+    Raises:
+      ValueError: there are no such colours.
+    """
+    if not 0.1 <= value <= 10:
+        raise ValueError("an absurd gamma")
+    gamma = 1 / value
+    if chromaticities and np.allclose(chromaticities, profiles.SRGB_CHROMATICITIES, atol=0.01):
+        chromaticities = None
+    if (grey or not chromaticities) and abs(gamma - _SRGB_GAMMA) < _SLACK:
         return None
     return profiles.from_gamma(gamma, chromaticities, grey=grey)
