@@ -34,6 +34,7 @@ from checkpoint_states import (
     zeros,
 )
 from patience import HANG
+from training_runs import environment
 
 from jaxcolor.training import checksums
 from jaxcolor.training.checkpoint import Checkpoints
@@ -52,10 +53,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(name: str, *arguments: object, devices: int = 1) -> subprocess.Popen[str]:
-    flags = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         [sys.executable, "-W", "error", __file__, name, *map(str, arguments)],
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        env=environment(devices, JAX_PLATFORMS="cpu"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
