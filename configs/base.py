@@ -54,7 +54,6 @@ def get_config() -> ConfigDict:
     # Adam with a constant rate, as it stands in the paper: no decay, no clipping, no average.
     config.loss = "squared_error"  # one of jaxcolor.training.LOSSES
     config.huber_delta = 0.1  # of the loss "huber", in ab / 110
-    config.variance_weight = 0.01  # of the loss "likelihood", its second term
     config.compute_dtype = "float32"  # or "bfloat16", with parameters in float32 all the same
     config.steps = 14000
     config.schedule = "constant"  # or "cosine": down to zero at the last step

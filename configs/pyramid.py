@@ -20,7 +20,6 @@ def get_config() -> ConfigDict:
         {
             "network": "pyramid",
             "backbone": "efficientnet_lite2",
-            "head": "gaussian",
             "stretched": True,
             "size": 160,
         }
@@ -36,7 +35,6 @@ def get_config() -> ConfigDict:
     config.colourless = 0.03
     config.batch = 16
 
-    config.loss = "likelihood"
     config.steps = 8000
     config.schedule = "cosine"
     config.learning_rate = 5e-4

@@ -1,6 +1,5 @@
 """Heads: what a network's last layer means, and how chroma is read from it.
 
-`gaussian` is chroma and how sure it is: two channels and the logarithm of their variance.
 `regression` is Deep Koalarization's: two channels, tanh, ab / 110. `classification` is that of
 "Colorful Image Colorization" (Zhang, Isola, Efros 2016, arXiv 1603.08511): one logit for each of
 313 colours, read by the annealed mean.
@@ -18,7 +17,6 @@ from jaxtyping import Array, Float
 
 from jaxcolor import color
 
-_LOG_VARIANCE = -5.0  # of an untrained network: about that of the truth
 BIN = 10  # the grid of ab that the colours lie on
 TEMPERATURE = 0.38  # of the annealed mean: section 2.3
 # For a = -90, -80 .. 100 the first and the last b: the 313 grid points of the paper's own list
@@ -64,13 +62,7 @@ def annealed_mean(
     return color.ab_to_network(probabilities @ jnp.asarray(BINS, probabilities.dtype))
 
 
-def gaussian(output: Float[Array, "*b 3"]) -> tuple[Float[Array, "*b 2"], Float[Array, "*b"]]:
-    """The mean of ab / 110, and the logarithm of the variance of each of its two."""
-    return jnp.tanh(output[..., :2]), jnp.clip(output[..., 2] + _LOG_VARIANCE, -10.0, 2.0)
-
-
 HEADS: Mapping[str, Head] = {
     "regression": Head(2, jnp.tanh),
-    "gaussian": Head(3, lambda output: gaussian(output)[0], is_distribution=True),
     "classification": Head(len(BINS), annealed_mean, is_distribution=True),
 }

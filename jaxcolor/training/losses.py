@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxcolor import color
 from jaxcolor.models.backbones import resize
-from jaxcolor.models.heads import BINS, gaussian
+from jaxcolor.models.heads import BINS
 
 NEIGHBOURS = 5  # colours that a true one is shared among: arXiv 1603.08511, section 2.2
 SIGMA = 5.0  # of that sharing and of the prior's smoothing, in units of ab
@@ -97,27 +97,6 @@ def cross_entropy(
     weight = jnp.asarray(bin_weights)[jnp.argmax(shares, axis=-1)]  # (B, H, W)
     surprise = -jnp.sum(shares * jax.nn.log_softmax(prediction, axis=-1), axis=-1)
     return jnp.mean(weight * surprise)
-
-
-@_trains("gaussian")
-def likelihood(
-    prediction: Float[Array, "b h w 3"], batch: Batch, *, variance_weight: float
-) -> Float[Array, ""]:
-    """Squared error of the mean, and how well the variance tells what is left of that.
-
-    The variance learns by the likelihood of a Gaussian (Nix and Weigend 1994) round a mean that
-    stands still, so the mean stays that of the squared error.
-
-    Args:
-      prediction: as `heads.gaussian` reads it.
-      batch: the truth in it, "ab", is brought to its size.
-      variance_weight: of the second term.
-    """
-    mean, log_variance = gaussian(prediction)
-    truth = resize(batch["ab"], (prediction.shape[1], prediction.shape[2]))
-    error = jnp.mean(jnp.square(mean - truth), axis=-1)
-    surprise = jax.lax.stop_gradient(error) * jnp.exp(-log_variance) + log_variance
-    return jnp.mean(error) + variance_weight * jnp.mean(surprise)
 
 
 def of_each_picture(loss: Loss, prediction: Float[Array, "b *hw c"], batch: Batch) -> Array:

@@ -105,7 +105,6 @@ def test_every_loss_trains_its_head(name: str) -> None:
     network = Config(network="tiny", head=head).predicting(size=32)  # type: ignore[arg-type, unused-ignore]
     options = {
         "huber": {"huber_delta": 0.1},
-        "likelihood": {"variance_weight": 0.01},
         "cross_entropy": {"bin_weights": np.ones(313, np.float32)},
     }
     loss = functools.partial(LOSSES[name], **options.get(name, {}))
