@@ -14,7 +14,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from jaxcolor import image_io, predict
+from jaxcolor import image_io
+from jaxcolor.predict import stages
 
 SHAPE = 40, 56
 DEEP = np.random.default_rng(0).integers(0, 65536, (*SHAPE, 3), np.uint16)
@@ -33,7 +34,7 @@ def test_bits_that_a_format_cannot_hold(format: image_io.Format) -> None:
         photo = image_io.Photo(pixels[..., 0])
         line = f"{format.name} cannot hold its {bits} bits a channel: they become 8"
         expected = () if format.deep or bits == 8 else (line,)
-        for rgb in (pixels, predict.paint_rows(photo.pixels, np.zeros((4, 4, 3), np.float32))):
+        for rgb in (pixels, stages.paint(photo.pixels, np.zeros((4, 4, 3), np.float32))):
             assert image_io.save_photo(io.BytesIO(), photo, rgb, format=suffix) == expected
         # Bits that the colours do not have are not lost by the format.
         assert image_io.save_photo(io.BytesIO(), photo, SHALLOW, format=suffix) == ()
