@@ -62,6 +62,20 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> int:
     return removed
 
 
+def tells_case_apart(folder: str | os.PathLike[str]) -> bool:
+    """Whether names that differ in case are two files in a folder; a hidden file there tells.
+
+    Raises:
+      OSError: no file can be made there.
+    """
+    probe, file = _open_temporary(Path(folder) / "Case")
+    try:
+        return not os.path.lexists(probe.with_name(probe.name.swapcase()))
+    finally:
+        file.close()
+        probe.unlink()
+
+
 def _open_temporary(path: Path) -> tuple[Path, BinaryIO]:
     while True:
         # Not tempfile: its files can be read by their owner only, and a photo would inherit that.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxcolor import __version__, engine, image_io
-from jaxcolor.controls import CONTROLS, Controls
+from jaxcolor.controls import CONTROLS, SIZE, Controls
 from jaxcolor.porting.command import port
 from jaxcolor.web.settings import Settings as ServerSettings
 
@@ -106,9 +106,8 @@ _jobs = click.option(
 @_controls
 @click.option(
     "--size",
-    type=click.IntRange(min=1),
-    help="The square that the network works on, in pixels: larger for finer colours, smaller for"
-    " calmer ones.  [default: what the weights were trained for]",
+    type=int,
+    help=f"{SIZE}  [default: what the weights were trained for]",
 )
 @click.option(
     "--weights", metavar="NAME|FILE", help="One of `jaxcolor models`, or a .safetensors file."
@@ -143,7 +142,7 @@ def colorize_photos(
     when the same command is given again. "-" is standard input, or output.
 
     The exit code is 0 when all photos are done, 1 when some of them failed (each is named), and 2
-    when nothing could be done.
+    when nothing could be done. Photos of kinds that are not read are told of, and are no failures.
     """
     _put_off_collecting()
     from jaxcolor import album
@@ -152,10 +151,9 @@ def colorize_photos(
     jobs = _plan(photos, output, recursive=recursive, format=format)
     _check_report(report, jobs)
     outcomes, left = album.sort_out(jobs, overwrite=overwrite)
-    if outcomes:
-        click.echo(_skipped(outcomes))
+    _tell_settled(outcomes)
     controls = Controls.taken_from(options)
-    if len(jobs) == 1:
+    if sum(not job.unread for job in jobs) == 1:
         options["batch"] = 1  # there never will be more
     settings = engine.Settings(**_given(options))
     load = functools.partial(_load, weights, size)
@@ -354,10 +352,21 @@ def _load(weights: str | None, size: int | None) -> Params:
         raise click.UsageError(str(error)) from None
 
 
-def _skipped(outcomes: Sequence[Outcome]) -> str:
-    if len(outcomes) == 1:
-        return f"{_name(outcomes[0].job.target)} is already there (--overwrite makes it anew)"
-    return f"{len(outcomes)} results are already there (--overwrite makes them anew)"
+def _tell_settled(outcomes: Sequence[Outcome]) -> None:
+    """Says of which photos the end is known before anything is done."""
+    from jaxcolor import album
+
+    there = [o.job for o in outcomes if o.status == "skipped" and not o.job.unread]
+    if len(there) == 1:
+        click.echo(f"{_name(there[0].target)} is already there (--overwrite makes it anew)")
+    elif there:
+        click.echo(f"{len(there)} results are already there (--overwrite makes them anew)")
+    unread = [Path(str(o.job.photo)) for o in outcomes if o.job.unread]
+    if unread:
+        click.echo(f"jaxcolor: {album.unread(unread)}", err=True)
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            click.echo(f"jaxcolor: {outcome.reason}", err=True)
 
 
 def _told(done: Generator[Outcome, None, None], count: int) -> Iterator[Outcome]:
@@ -399,4 +408,5 @@ def _end(outcomes: Sequence[Outcome]) -> None:
         words = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed"))
         click.echo(f"{len(outcomes)} photos: {words}")
     if counts["failed"]:
-        sys.exit(_NOTHING_DONE if counts["failed"] == len(outcomes) else _SOME_FAILED)
+        readable = sum(not outcome.job.unread for outcome in outcomes)
+        sys.exit(_NOTHING_DONE if counts["failed"] == readable else _SOME_FAILED)

@@ -119,6 +119,13 @@ class Controls:
         return cls(**{name: options.pop(name) for name in names})
 
 
+# What `size` is, wherever it can be chosen. It is none of the controls: a program is compiled for
+# each. `Config` checks it, as each network has a multiple; `tests/test_controls.py` holds the 32.
+SIZE = (
+    "The square that the network works on, in pixels: larger for finer colours, smaller for calmer"
+    " ones. It must be a multiple of what the network needs; 32 suits every network."
+)
+
 UNTOUCHED = Controls()
 CONTROLS = tuple(
     Control(field.name, getattr(UNTOUCHED, field.name), **field.metadata)

@@ -129,6 +129,13 @@ def triangles(centres: Any, size: int, scale: Any, xp: ModuleType = np) -> Any:
       scale: samples from one centre to the next.
       xp: numpy, or jax.numpy where centres or scale are traced.
     """
-    distance = xp.abs(centres[:, None] - numbers(size, xp)[None])
-    weights = xp.maximum(0.0, 1.0 - distance / xp.maximum(scale, 1.0))
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = xp.abs(centres[:, None] - numbers(size, xp)[None])
+    if xp is not np:
+        weights = xp.maximum(0.0, 1.0 - weights / xp.maximum(scale, 1.0))
+        return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    # In place: there are megabytes of them for a large picture.
+    weights /= max(scale, 1.0)
+    np.subtract(1.0, weights, out=weights)
+    np.maximum(0.0, weights, out=weights)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights.astype(np.float32)

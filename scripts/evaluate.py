@@ -19,6 +19,8 @@ from PIL import Image
 from sheet import Row, save_sheet
 from tqdm import tqdm
 
+from jaxcolor.controls import SIZE
+
 if TYPE_CHECKING:
     from jaxcolor import Params
     from jaxcolor.evaluation import Score, Summary, Trial
@@ -56,7 +58,7 @@ class EvaluationError(click.ClickException):
     type=click.Path(path_type=Path),
     help=f"A folder for metrics.json, photos.csv and {SHEET}.",
 )
-@click.option("--size", type=int, help="The network's square, instead of the weights' own.")
+@click.option("--size", type=int, help=f"{SIZE}  [default: the weights' own]")
 @click.option("--saturation", type=float, help="What the chroma is multiplied by.  [default: 1]")
 @click.option(
     "--refine", type=float, help="How closely colours follow edges, from 0 to 1.  [default: 1]"

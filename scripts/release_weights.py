@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from jaxcolor.controls import SIZE
+
 MOST_BYTES = 25_000_000  # of a file: all of them are installed by everybody
 BYTES_A_VALUE = 2  # `weights.save` writes 16-bit floats
 
@@ -34,7 +36,7 @@ BYTES_A_VALUE = 2  # `weights.save` writes 16-bit floats
     show_default=True,
     help="What prediction multiplies the chroma by: see docs/evaluation.md.",
 )
-@click.option("--size", type=int, help="The square to predict at.  [default: that of training]")
+@click.option("--size", type=int, help=f"{SIZE}  [default: that of training]")
 @click.option("--mirrored", is_flag=True, help="Average over the photo and its mirror image.")
 @click.option("--fitted", is_flag=True, help="In a shape near the photo's, without its margin.")
 @click.option("--border", type=int, default=0, help="Samples of the rim, coloured from inside.")

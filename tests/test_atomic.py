@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxcolor.atomic import open_whole, remove_leftovers
+from jaxcolor.atomic import open_whole, remove_leftovers, tells_case_apart
 
 
 def test_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -111,3 +111,23 @@ def test_writers_and_a_sweeper_at_once(tmp_path: Path) -> None:
         done.set()
         sweeper.join()
     assert sorted(int(path.read_bytes()) for path in tmp_path.iterdir()) == list(range(300))
+
+
+def test_whether_case_tells_files_apart_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "A"):
+        (tmp_path / name).touch()
+    found = len(list(tmp_path.iterdir()))
+    assert tells_case_apart(tmp_path) == (found == 2)
+    assert len(list(tmp_path.iterdir())) == found
+
+    def folding(path: Path) -> bool:
+        """As a file system that keeps the case of names and does not look at it."""
+        return path.name.lower() in {other.name.lower() for other in path.parent.iterdir()}
+
+    monkeypatch.setattr("os.path.lexists", folding)
+    assert not tells_case_apart(tmp_path)
+    assert len(list(tmp_path.iterdir())) == found
+    with pytest.raises(OSError, match="nowhere"):
+        tells_case_apart(tmp_path / "nowhere")

@@ -15,7 +15,9 @@ import pytest
 
 import jaxcolor
 from jaxcolor.cli import main
-from jaxcolor.controls import CONTROLS, UNTOUCHED, Control, Controls
+from jaxcolor.controls import CONTROLS, SIZE, UNTOUCHED, Control, Controls
+from jaxcolor.models import Config
+from jaxcolor.models.colorizer import NETWORKS
 from jaxcolor.web.api import make_app
 from jaxcolor.web.settings import Settings
 
@@ -97,3 +99,27 @@ def test_controls_are_taken_out_of_options() -> None:
     options = {"format": "png", "saturation": 0.5}
     assert Controls.taken_from(options) == Controls(saturation=0.5)
     assert options == {"format": "png"}
+
+
+def test_size_is_told_and_refused_alike() -> None:
+    assert isinstance(main, click.Group)
+    (option,) = [p for p in main.commands["colorize"].params if p.name == "size"]
+    assert isinstance(option, click.Option)
+    assert option.help is not None
+    assert option.help.startswith(SIZE)
+    assert not isinstance(option.type, click.IntRange)  # whose range would be another rule
+    (suits_every,) = map(int, re.findall(r"\d+", SIZE))
+    for name, network in NETWORKS.items():
+        assert suits_every % network.MULTIPLE == 0
+        config = Config(network=name).predicting(border=3)
+        for size in (1, 2, 10):
+            assert config.predicting(size=size * suits_every).size == size * suits_every
+    for network, size, words in (
+        ("pyramid", 300, "multiple of 32, which this network needs: 288 and 320 are"),
+        ("pyramid", 31, "multiple of 32, which this network needs: 32 is the smallest"),
+        ("pyramid", 0, "multiple of 32, which this network needs: 32 is the smallest"),
+        ("fusion", 300, "multiple of 8, which this network needs: 296 and 304 are"),
+        ("fusion", -8, "multiple of 8, which this network needs: 8 is the smallest"),
+    ):
+        with pytest.raises(ValueError, match=f"^size: {size} is not a positive {words}$"):
+            Config(network=network).predicting(border=3, size=size)

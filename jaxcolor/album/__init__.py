@@ -1,11 +1,11 @@
 """Photo files -> colour files: albums of any size, unattended.
 
-`plan` says which photo becomes which file, `places` what of it is there already; `run` has
-`jaxcolor.engine` make the rest, and `report` writes down what became of each.
+`plan` says which photo becomes which file, `places` what of it is there already or cannot be;
+`run` has `jaxcolor.engine` make the rest, and `report` writes down what became of each.
 """
 
 from jaxcolor.album.places import sort_out
-from jaxcolor.album.plan import Job, PlanError, plan
+from jaxcolor.album.plan import Job, PlanError, plan, unread
 from jaxcolor.album.report import Outcome, save_report
 from jaxcolor.album.run import colorize_files
 from jaxcolor.engine import Settings
@@ -19,4 +19,5 @@ __all__ = [
     "plan",
     "save_report",
     "sort_out",
+    "unread",
 ]

@@ -1,41 +1,86 @@
-"""Where results lie: what is there already, and the folders that they need."""
+"""Where results lie: what is there already, what can be there, and the folders that they need."""
 
 from __future__ import annotations
 
+import collections
+import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jaxcolor import atomic
-from jaxcolor.album.plan import Job
+from jaxcolor.album.plan import Job, caseless
 from jaxcolor.album.report import Outcome
 from jaxcolor.image_io import Photo, PhotoError, name_of
 
 
-def sort_out(jobs: Iterable[Job], *, overwrite: bool | None) -> tuple[list[Outcome], list[Job]]:
-    """Which results are there already, and which are to be made; clears what killed runs left.
+def sort_out(jobs: Sequence[Job], *, overwrite: bool | None) -> tuple[list[Outcome], list[Job]]:
+    """Which jobs have their end already, and which are to be done; clears what killed runs left.
 
     Args:
       jobs: of `plan`.
       overwrite: whether results that are there are made anew. None: only those that the user named.
+
+    Returns:
+      Jobs that are skipped, as their photo is of a kind that is not read or their result is there,
+      or have failed, as the file system would take their results for one file; and the others.
     """
-    skipped, left = [], []
+    settled, left = [], []
     folders: set[Path] = set()
+    confused = dict(_confused(jobs))
     for job in jobs:
         target = job.target
+        if job.unread:
+            suffix = Path(str(job.photo)).suffix
+            settled.append(Outcome(job, "skipped", f"of a kind that is not read ({suffix})"))
+            continue
+        if job in confused:
+            settled.append(Outcome(job, "failed", confused[job]))
+            continue
         if not isinstance(target, Path):
             left.append(job)
             continue
         folders.add(target.parent)
         replaces = job.replaces if overwrite is None else overwrite
         if os.path.lexists(target) and not replaces:
-            skipped.append(Outcome(job, "skipped", "already there"))
+            settled.append(Outcome(job, "skipped", "already there"))
         else:
             left.append(job)
     for folder in folders:
         if folder.is_dir() and os.access(folder, os.R_OK):
             atomic.remove_leftovers(folder)
-    return skipped, left
+    return settled, left
+
+
+def _confused(jobs: Sequence[Job]) -> Iterator[tuple[Job, str]]:
+    """Jobs whose results differ in case only where that makes no two files, and what to do."""
+    alike: dict[str, list[Job]] = collections.defaultdict(list)
+    for job in jobs:
+        if isinstance(job.target, Path) and not job.unread:
+            alike[caseless(job.target.absolute())].append(job)
+    tells_apart = functools.cache(_tells_case_apart)
+    for group in alike.values():
+        for job, other in zip(group, group[1:] + group[:1], strict=True):
+            assert isinstance(job.target, Path)
+            folder = job.within or job.target.parent
+            if other is not job and not tells_apart(folder):
+                yield job, _why_confused(job, other, folder)
+
+
+def _why_confused(job: Job, other: Job, folder: Path) -> str:
+    return (
+        f"{name_of(job.photo)}: {name_of(folder)} does not tell capital letters from small ones,"
+        f" so that {name_of(other.photo)} would become the same file: rename one of them"
+    )
+
+
+def _tells_case_apart(folder: Path) -> bool:
+    """Of a folder; or of that in which it will be made, which hands this on."""
+    folder = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    try:
+        return atomic.tells_case_apart(folder)
+    except OSError:  # no result can be written there either, and each photo will say why
+        return True
 
 
 def make_folder(job: Job, photo: Photo) -> Photo:

@@ -34,7 +34,7 @@ class Prediction:
     """How to predict by a network; of these, training knows the square alone.
 
     Attributes:
-      size: the square that a photo is brought to, in pixels; a multiple of the network's.
+      size: the square that a photo is brought to: see `controls.SIZE`.
       saturation: what prediction multiplies the chroma by, beside the user's own wish. A network
         trained on squared errors hedges between colours, and is paler than the world; this is
         chosen on validation photos when weights are released.
@@ -55,8 +55,6 @@ class Prediction:
     def __post_init__(self) -> None:
         if not 0 < self.saturation < float("inf"):
             raise ValueError(f"saturation: {self.saturation} is not a positive number")
-        if not 0 <= self.border < self.size / 2:
-            raise ValueError(f"border: {self.border} is not in [0, size / 2 = {self.size / 2:g})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +82,11 @@ class Config:
             if (value := getattr(self, field)) not in known:
                 raise ValueError(f"{field}: {value!r} is not known (known: {', '.join(known)})")
         network = NETWORKS[self.network]
-        if self.size < network.MULTIPLE or self.size % network.MULTIPLE:
-            raise ValueError(f"size: {self.size} is not a positive multiple of {network.MULTIPLE}")
+        _check_size(self.size, network.MULTIPLE)
+        if not 0 <= self.prediction.border < self.size / 2:
+            raise ValueError(
+                f"border: {self.prediction.border} is not in [0, size / 2 = {self.size / 2:g})"
+            )
         if self.prediction.fitted and not network.FOLLOWS_INPUT:
             raise ValueError(f"fitted: a {self.network} works on its square alone")
         if network.NEEDS_MAPS and not BACKBONES[self.backbone].endpoint_scales:
@@ -123,6 +124,16 @@ class Config:
         network = {name: value for name, value in values.items() if name in of_network}
         prediction = {name: _frozen(values[name]) for name in values.keys() - of_network}
         return cls(**network, prediction=Prediction(**prediction))
+
+
+def _check_size(size: int, multiple: int) -> None:
+    below = size // multiple * multiple
+    if size > 0 and size == below:
+        return
+    near = f"{below} and {below + multiple} are" if below > 0 else f"{multiple} is the smallest"
+    raise ValueError(
+        f"size: {size} is not a positive multiple of {multiple}, which this network needs: {near}"
+    )
 
 
 def _names(cls: type[Any]) -> set[str]:

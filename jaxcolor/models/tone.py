@@ -12,14 +12,12 @@ from jaxtyping import Array, Float
 _PERCENTILES = (1.0, 99.0)  # of the lightness: dust and scratches are fewer pixels than that
 _RANGE = (5.0, 95.0)  # L that these become
 _LEAST = 15.0  # L between them: a flat surface stays flat, its grain is not made a picture
-_SAMPLES = 80  # rows and columns, at least, that the percentiles are taken from
 
 
 def stretched(lightness: Float[Array, "b h w"]) -> Float[Array, "b h w"]:
     """L of small photos in [0, 100] -> the same with one black and one white point for all."""
-    step = max(1, min(lightness.shape[1:]) // _SAMPLES)
-    samples = lightness[:, ::step, ::step].reshape(len(lightness), -1)
-    ordered = jnp.sort(samples, axis=-1)
+    # All samples, and not every other one: a mirror image must have the same.
+    ordered = jnp.sort(lightness.reshape(len(lightness), -1), axis=-1)
     low, high = (
         ordered[:, round((ordered.shape[-1] - 1) * percent / 100)] for percent in _PERCENTILES
     )

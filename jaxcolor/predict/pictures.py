@@ -44,8 +44,7 @@ def colorize(
         done, it is turned upright and converted to sRGB. A colour picture is greyed first.
       saturation: see `Controls`.
       refine: see `Controls`.
-      size: the square that the network works on, in pixels: finer or calmer colour; a multiple as
-        `Config.size` wants it. None: what the weights say. Static under `jit`.
+      size: see `controls.SIZE`. None: what the weights say. Static under `jit`.
 
     Returns:
       RGB of the same kind, type and size: (H, W, 3), NumPy's in the machine's own order of bytes;
@@ -59,7 +58,8 @@ def colorize(
 
     Raises:
       TypeError: not a picture, or of another type of number; a size that is no whole number.
-      ValueError: a shape that is none of a picture; floats outside [0, 1]; a control out of range.
+      ValueError: a shape that is none of a picture; floats outside [0, 1]; a control out of range;
+        a size that is no multiple of what the network needs.
     """
     controls = Controls(saturation=saturation, refine=refine)
     if isinstance(image, jax.Array):

@@ -25,6 +25,7 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor import album as albums
+from jaxcolor import atomic
 from jaxcolor.models.colorizer import Params
 
 GOOD = int(os.environ.get("JAXCOLOR_ALBUM", "56"))
@@ -174,6 +175,49 @@ def test_what_is_there_is_left_or_made_anew(colorize, album: Path, tmp_path: Pat
     assert (out / "000.jpg").read_bytes() != b"mine"
     work("-o", named)
     assert named.read_bytes() == (out / "000.jpg").read_bytes()
+
+
+def test_names_that_differ_in_case_and_kinds_that_are_not_read(
+    colorize, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not atomic.tells_case_apart(tmp_path):
+        pytest.skip("this file system cannot hold such photos")
+    folder, report = tmp_path / "in", tmp_path / "report.json"
+    for name in ("IMG.jpg", "IMG.JPG", "other.jpg", "@eaDir/IMG.jpg/THUMB.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((album / "000.jpg").read_bytes())
+    for name in ("IMG.dng", "a.jxl"):
+        (folder / name).write_bytes(b"not looked at")
+
+    def work(out: str) -> tuple[int, list[str]]:
+        result = colorize(folder, "-r", "-o", tmp_path / out, "--report", report)
+        told = result.stderr.splitlines()
+        assert told[0] == "jaxcolor: 2 files are of kinds that are not read (.jxl, .dng)"
+        lines = {Path(line["photo"]).name: line for line in json.loads(report.read_text())}
+        for name in ("IMG.dng", "a.jxl"):
+            assert lines[name]["status"] == "skipped"
+            assert lines[name]["reason"] == f"of a kind that is not read ({name[-4:]})"
+        counts = statuses(report)
+        words = ", ".join(f"{counts.get(s, 0)} {s}" for s in ("done", "skipped", "failed"))
+        assert result.stdout.splitlines()[-1] == f"5 photos: {words}"
+        return result.exit_code, told[1:]
+
+    assert work("out") == (0, [])
+    assert sorted(files(tmp_path / "out")) == ["IMG.JPG", "IMG.jpg", "other.jpg"]
+    assert statuses(report) == {"done": 3, "skipped": 2}
+    assert work("out") == (0, [])
+    assert statuses(report) == {"skipped": 5}
+
+    monkeypatch.setattr(atomic, "tells_case_apart", lambda folder: False)
+    code, told = work("other")
+    assert (code, len(told)) == (1, 2)
+    assert f"{folder / 'IMG.JPG'} would become the same file" in told[1]
+    assert list(files(tmp_path / "other")) == ["other.jpg"]
+    assert statuses(report) == {"done": 1, "failed": 2, "skipped": 2}
+    (folder / "other.jpg").unlink()
+    result = colorize(folder, "-o", tmp_path / "none")
+    assert result.exit_code == 2
+    assert not files(tmp_path / "none")
 
 
 def test_nothing_is_written_through_a_link(album: Path, tmp_path: Path, params: Params) -> None:

@@ -56,6 +56,13 @@ def grey_of(rgb: np.ndarray) -> np.ndarray:
     return np.repeat(np.asarray(Image.fromarray(rgb).convert("L"))[..., None], 3, axis=-1)
 
 
+@pytest.fixture(scope="module")
+def params(params: jaxcolor.Params) -> jaxcolor.Params:
+    """The default colorizer on its square, one program for all photos; `test_fitted` has shapes."""
+    config = params.config.predicting(fitted=False)
+    return dataclasses.replace(params, config=config)
+
+
 def network(params: jaxcolor.Params, pixels: np.ndarray) -> np.ndarray:
     """What the network makes of one picture."""
     (small,) = stages.run_network(params, [stages.shrink(params, pixels)], batch_size=1)

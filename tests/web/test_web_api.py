@@ -24,6 +24,7 @@ import jaxcolor
 from jaxcolor import image_io
 from jaxcolor.engine import GivenUp, Job, Room, Wish
 from jaxcolor.predict import pure, stages
+from jaxcolor.web import problem
 from jaxcolor.web.api import make_app
 from jaxcolor.web.exchange import Photograph
 from jaxcolor.web.settings import Settings
@@ -224,6 +225,14 @@ def test_bits_and_channels_that_are_lost_are_said(app: FastAPI) -> None:
 def frames() -> bytes:
     pages = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
     return encoded(pages[0], "GIF", save_all=True, append_images=pages[1:])
+
+
+def test_what_is_said_of_an_empty_file_is_what_the_command_says() -> None:
+    with pytest.raises(image_io.PhotoError) as caught:
+        image_io.open_photo(io.BytesIO())
+    refusal = problem.of_photo(caught.value, 1000)
+    assert refusal.detail == f"The file is {caught.value.refusal}."
+    assert str(caught.value).endswith(f": {caught.value.refusal}")
 
 
 def _refused() -> dict[str, tuple[dict[str, Any], int, str, str]]:
