@@ -158,8 +158,12 @@ def test_a_result_in_memory_needs_no_disk(monkeypatch: pytest.MonkeyPatch, forma
     assert broken.getvalue() == b""
 
 
-def _small_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (80 * 1024, 80 * 1024))
+# Sets the limit and becomes the command: `preexec_fn` would fork a process that JAX has threads in.
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (80 * 1024, 80 * 1024))
+os.execv(sys.executable, [sys.executable, "-m", "jaxcolor", *sys.argv[1:]])
+"""
 
 
 def test_the_command_under_a_quota(tmp_path: Path, photos: dict[str, np.ndarray]) -> None:
@@ -178,8 +182,7 @@ def test_the_command_under_a_quota(tmp_path: Path, photos: dict[str, np.ndarray]
 
     def command(*words: object, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "jaxcolor", "colorize", *map(str, words)],
-            preexec_fn=_small_files,
+            [sys.executable, "-c", LIMITED, "colorize", *map(str, words)],
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
