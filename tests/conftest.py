@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click.testing
+import jax
 import numpy as np
 import pytest
 import skimage.data
@@ -20,6 +21,10 @@ from jaxcolor.cli import main
 from jaxcolor.porting.verification import made_up_pictures
 
 ROOT = Path(__file__).parents[1]
+
+# What JAX would convert or stretch by itself is written out in jaxcolor.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +62,21 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session", autouse=True)
 def _a_cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What commands fetch and compile is shared by those of this session, and not the user's."""
+    """What is fetched and compiled is shared by all of this session, and is not the user's.
+
+    Compiling is most of the suite's time, and most programs are met by several tests, in the
+    workers' processes and in those that they start.
+    """
+    folder = tmp_path_factory.getbasetemp().parent / "cache"  # that all workers have in common
+    compiled = {
+        "jax_compilation_cache_dir": str(folder / "tests"),
+        "jax_persistent_cache_min_compile_time_secs": "0.1",
+    }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAXCOLOR_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("JAXCOLOR_CACHE", str(folder))
+        for name, value in compiled.items():
+            patch.setenv(name.upper(), value)
+            jax.config.update(name, type(getattr(jax.config, name) or "")(value))
         yield
 
 

@@ -19,6 +19,7 @@ import pytest
 import sheet
 import skimage.color
 import skimage.metrics
+import tiny_network
 from PIL import Image, ImageCms
 
 import jaxcolor
@@ -36,7 +37,7 @@ def tint(params: object, greys: list[np.ndarray], *, batch_size: int, red: int =
 def tinted(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Parameters of the colorizer that costs nothing."""
     monkeypatch.setattr(evaluation, "colorize_batch", tint)
-    return object()
+    return jaxcolor.Params(*tiny_network.make(32))
 
 
 @pytest.fixture

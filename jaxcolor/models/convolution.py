@@ -29,7 +29,7 @@ def parameter(
     """
     if not module.has_variable("params", name):
         return module.param(name, init, shape)
-    value: Array = module.get_variable("params", name)
+    value = jnp.asarray(module.get_variable("params", name))
     if value.shape != shape:
         where = "/".join((*module.path, name))
         raise ValueError(f"{where}: the weights are {value.shape}, the network's {shape}")

@@ -158,13 +158,16 @@ def make_train_step(
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         seeds = jax.random.bits(key, (len(batch["rgb"]),), "uint32")
         value, gradient = gradient_of(state.trainable, state.frozen, (dict(batch), seeds))
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.trainable)
-        trainable = optax.apply_updates(state.trainable, updates)
         # Early on the average follows faster, or it would remember the random start for long.
         keep = jnp.minimum(ema, (1 + state.step) / (10 + state.step))
-        average = optax.incremental_update(trainable, state.ema, 1 - keep)
+        # optax counts on JAX's own conversions, which a careful program may have forbidden.
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            updates, opt_state = optimizer.update(gradient, state.opt_state, state.trainable)
+            trainable = optax.apply_updates(state.trainable, updates)
+            average = optax.incremental_update(trainable, state.ema, 1 - keep)
+            norm = optax.tree.norm(gradient)
         after = TrainState(state.step + 1, trainable, average, opt_state, state.frozen)
-        return after, {"loss": value, "gradient_norm": optax.tree.norm(gradient)}
+        return after, {"loss": value, "gradient_norm": norm}
 
     whole, cut = sharding.replicated(over), sharding.split(over)
     return jax.jit(train_step, donate_argnums=0, in_shardings=(whole, cut), out_shardings=whole)

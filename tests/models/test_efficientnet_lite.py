@@ -10,6 +10,7 @@ from typing import Any
 
 import golden_efficientnet_lite
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
@@ -124,7 +125,7 @@ def test_the_comparison_with_pytorch_notices_another_weight(
     lite0: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = lite0.ported()
-    pictures = np.asarray(EfficientNetLite0.preprocess(lite0.pictures[:2]))
+    pictures = np.asarray(EfficientNetLite0.preprocess(jnp.asarray(lite0.pictures[:2])))
     logits, maps = lite0.answer(variables, lite0.pictures[:2])
     theirs = {"pooled": maps["pooled"], "logits": logits}
     monkeypatch.setattr(ports, "torch_maps", lambda file, x, member: theirs)

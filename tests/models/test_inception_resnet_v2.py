@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
@@ -84,7 +85,8 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_preprocess_is_kerass() -> None:
     rgb = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1)
-    np.testing.assert_allclose(InceptionResNetV2.preprocess(rgb / 255), rgb / 127.5 - 1, atol=1e-6)
+    got = InceptionResNetV2.preprocess(jnp.asarray(rgb / 255))
+    np.testing.assert_allclose(got, rgb / 127.5 - 1, atol=1e-6)
     assert InceptionResNetV2.input_size == 299
 
 

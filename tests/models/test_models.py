@@ -121,12 +121,13 @@ def test_dense_fusion_equals_tiled_fusion() -> None:
     rng = np.random.default_rng(2)
     features = rng.normal(size=(2, 5, 7, 256)).astype(np.float32)
     vector = rng.normal(size=(2, 1000)).astype(np.float32)
-    variables = Fusion().init(jax.random.key(1), features, vector)
+    given = jnp.asarray(features), jnp.asarray(vector)
+    variables = Fusion().init(jax.random.key(1), *given)
     layer = variables["params"]["F1"]
     tiled = np.broadcast_to(vector[:, None, None], (2, 5, 7, 1000))
     volume = np.concatenate([features, tiled], axis=-1).astype(np.float64)
     plain = np.maximum(volume @ np.float64(layer["kernel"][0, 0]) + layer["bias"], 0)
-    np.testing.assert_allclose(Fusion().apply(variables, features, vector), plain, atol=1e-4)
+    np.testing.assert_allclose(Fusion().apply(variables, *given), plain, atol=1e-4)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -143,7 +144,7 @@ def test_an_untrained_network_gives_grey() -> None:
 
         layer = last_layer(jax.random.key(0), config, last)
         output = jnp.ones((1, 16, 16, layer["kernel"].shape[-2])) @ layer["kernel"][1, 1]
-        ab = read_chroma(config, output + layer["bias"])
+        ab = read_chroma(config, output + layer["bias"][None, None, None])
         np.testing.assert_array_equal(ab, np.zeros((1, 32, 32, 2)))
 
 
@@ -155,7 +156,7 @@ def test_the_backbone_sees_the_grey_picture() -> None:
     scaled = color.lightness_to_network(color.grey_to_lightness(grey))[..., None]
     model = make_network(params.config)
     got = jax.jit(lambda *a: model.apply(*a, method=model.logits))(params.variables, scaled)
-    rgb = EfficientNetLite0.preprocess(np.repeat(grey[..., None], 3, axis=-1))
+    rgb = EfficientNetLite0.preprocess(jnp.repeat(grey[..., None], 3, axis=-1))
     backbone = {name: v["backbone"] for name, v in params.variables.items() if "backbone" in v}
     expected = jax.jit(EfficientNetLite0().apply)(backbone, rgb)
     np.testing.assert_allclose(got, expected, atol=2e-3)
@@ -270,15 +271,15 @@ def test_pyramid_is_the_decoder_one_would_write_down(height: int, width: int) ->
 
 
 def test_last_doubling_is_nearest_for_fusion_and_linear_for_the_pyramid() -> None:
-    output = np.random.default_rng(6).normal(size=(1, 32, 32, 2)).astype(np.float32)
+    output = jnp.asarray(np.random.default_rng(6).normal(size=(1, 32, 32, 2)), jnp.float32)
     fusion = read_chroma(Config().predicting(size=64), output)
-    np.testing.assert_allclose(fusion, double(np.tanh(output)), atol=1e-6)
+    np.testing.assert_allclose(fusion, double(jnp.tanh(output)), atol=1e-6)
     pyramid = read_chroma(Config(network="pyramid").predicting(size=64), output)
     np.testing.assert_allclose(pyramid, resize(jnp.tanh(output), 64), atol=1e-6)
 
 
 def test_the_pyramids_last_doubling_follows_the_shape_of_what_is_doubled() -> None:
-    output = np.random.default_rng(6).normal(size=(1, 16, 48, 2)).astype(np.float32)
+    output = jnp.asarray(np.random.default_rng(6).normal(size=(1, 16, 48, 2)), jnp.float32)
     doubled = read_chroma(Config(network="pyramid"), output)
     options = {"order": 1, "mode": "nearest", "grid_mode": True}
     expected = scipy.ndimage.zoom(np.tanh(output), (1, 2, 2, 1), **options)
