@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
-from jax import numpy as jnp
 from PIL import Image
 
 from jaxcolor import weights

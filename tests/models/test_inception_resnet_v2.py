@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
-from jax import numpy as jnp
 
 from jaxcolor.models.inception_resnet_v2 import InceptionResNetV2
 from jaxcolor.porting import inception_resnet_v2 as inception_port

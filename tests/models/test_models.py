@@ -126,7 +126,7 @@ def test_dense_fusion_equals_tiled_fusion() -> None:
     layer = variables["params"]["F1"]
     tiled = np.broadcast_to(vector[:, None, None], (2, 5, 7, 1000))
     volume = np.concatenate([features, tiled], axis=-1).astype(np.float64)
-    plain = np.maximum(volume @ np.float64(layer["kernel"][0, 0]) + layer["bias"], 0)
+    plain = np.maximum(volume @ np.float64(layer["kernel"][0, 0]) + np.asarray(layer["bias"]), 0)
     np.testing.assert_allclose(Fusion().apply(variables, *given), plain, atol=1e-4)
 
 

@@ -84,14 +84,6 @@ def test_under_the_settings_of_careful_programs(
     assert isinstance(other, jax.Array)
 
 
-def test_the_default_weights_under_strict_settings(params: Params) -> None:
-    # Looking for leaked tracers, JAX traces every layer again: seconds for a network of this size.
-    with set_to(SETTINGS["strict"] | {"jax_check_tracer_leaks": False}):
-        tiles = jaxcolor.colorize(params, PICTURE)
-        pure = jaxcolor.colorize(params, jax.device_put(PICTURE))
-    assert np.abs(np.asarray(pure).astype(int) - tiles).max() <= 1
-
-
 def test_under_vmap(tiny: Params) -> None:
     pictures = np.stack([PICTURE, PICTURE[::-1], 255 - PICTURE])
     many = jax.vmap(jaxcolor.colorize, in_axes=(None, 0))(tiny, jnp.asarray(pictures))
