@@ -84,7 +84,7 @@ def huber(
 
 @_trains("classification")
 def cross_entropy(
-    prediction: Float[Array, "b h w 313"], batch: Batch, *, bin_weights: Float[Array, " 313"]
+    prediction: Float[Array, "b h w 313"], batch: Batch, *, bin_weights: Float[np.ndarray, " 313"]
 ) -> Float[Array, ""]:
     """Class-rebalanced cross-entropy of Zhang et al. 2016 (arXiv 1603.08511, eq. 2), pixels' mean.
 

@@ -239,7 +239,7 @@ def validation_step(
     return {name: jnp.sum(batch["mask"] * values) for name, values in per_picture.items()}
 
 
-def summarize(sums: dict[str, float]) -> dict[str, float]:
+def summarize(sums: Mapping[str, Any]) -> dict[str, Any]:
     """Sums of `validation_step` over all batches -> means over the pictures.
 
     Returns:
