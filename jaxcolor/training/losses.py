@@ -130,6 +130,7 @@ def rebalancing(counts: Float[np.ndarray, " 313"]) -> Float[np.ndarray, " 313"]:
 
 def _squared_distance(points: Any, others: Any) -> Any:
     """(..., 2) and (n, 2) -> (..., n)."""
+    others = others.reshape(*(1,) * (points.ndim - 1), *others.shape)
     return ((points[..., None, :] - others) ** 2).sum(axis=-1)
 
 
