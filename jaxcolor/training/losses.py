@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from jaxcolor import color
 from jaxcolor.models.backbones import resize
@@ -84,7 +84,10 @@ def huber(
 
 @_trains("classification")
 def cross_entropy(
-    prediction: Float[Array, "b h w 313"], batch: Batch, *, bin_weights: Float[np.ndarray, " 313"]
+    prediction: Float[Array, "b h w 313"],
+    batch: Batch,
+    *,
+    bin_weights: Float[Array | np.ndarray, " 313"],
 ) -> Float[Array, ""]:
     """Class-rebalanced cross-entropy of Zhang et al. 2016 (arXiv 1603.08511, eq. 2), pixels' mean.
 
@@ -116,7 +119,7 @@ def soft_encode(truth: Float[Array, "*b 2"]) -> Float[Array, "*b 313"]:
     return jnp.sum(shares[..., None] * jax.nn.one_hot(indices, len(BINS)), axis=-2)
 
 
-def rebalancing(counts: Float[np.ndarray, " 313"]) -> Float[np.ndarray, " 313"]:
+def rebalancing(counts: Real[np.ndarray, " 313"]) -> Float[np.ndarray, " 313"]:
     """How often each colour was seen -> its weight: rare colours weigh more, 1 on average.
 
     Zhang et al. 2016, equation 4: the counts are smoothed over neighbouring colours, mixed with a
