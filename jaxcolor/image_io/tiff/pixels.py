@@ -250,7 +250,7 @@ def _to_rgb(page: TiffPage, colours: np.ndarray) -> np.ndarray:
     mode = "YCbCr" if page.photometric == _YCBCR else "LAB"
     height, width, _ = colours.shape
     packed = np.ascontiguousarray(colours).tobytes()
-    return modes.to_pixels(Image.frombytes(mode, (width, height), packed, "raw", mode))[0]
+    return modes.to_bands(Image.frombytes(mode, (width, height), packed, "raw", mode))[0]
 
 
 def _white(samples: np.ndarray) -> Any:
