@@ -54,7 +54,7 @@ def _controls(command: Callable[..., None]) -> Callable[..., None]:
     for control in reversed(CONTROLS):
         command = click.option(
             f"--{control.name}",
-            type=click.FloatRange(control.least, control.most if control.most < math.inf else None),
+            type=click.FloatRange(control.least, control.most),
             default=control.default,
             show_default=True,
             callback=_finite,

@@ -8,7 +8,6 @@ lists the controls without JAX. `jaxcolor.predict` makes `Controls` known to JAX
 from __future__ import annotations
 
 import dataclasses
-import math
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TypeAlias
@@ -26,8 +25,7 @@ class Control:
       label: what the page calls it.
       sentence: what it does.
       least: the smallest value.
-      most: the largest; infinity where any number will do.
-      most_served: the largest that the API takes, which is finite: its document says it.
+      most: the largest; finite, as an overflow would make the colours grey.
       most_on_page: the largest that the page's slider gives.
     """
 
@@ -37,7 +35,6 @@ class Control:
     sentence: str
     least: float
     most: float
-    most_served: float
     most_on_page: float
 
     def check(self, value: Value) -> None:
@@ -49,12 +46,10 @@ class Control:
         if _is_traced(value):
             return
         value = _on_host(value)
-        if self.least <= value <= self.most and value < math.inf:
-            return  # NaN fails every comparison
-        wanted = f"a number from {self.least:g} up"
-        if self.most < math.inf:
-            wanted = f"between {self.least:g} and {self.most:g}"
-        raise ValueError(f"{self.name}: {value} is not {wanted}")
+        if not self.least <= value <= self.most:  # NaN fails every comparison
+            raise ValueError(
+                f"{self.name}: {value} is not between {self.least:g} and {self.most:g}"
+            )
 
 
 def _facts(
@@ -63,16 +58,14 @@ def _facts(
     *,
     least: float = 0.0,
     most: float = 1.0,
-    most_served: float | None = None,
     most_on_page: float | None = None,
 ) -> dict[str, Any]:
-    """What `Control` tells beside name and default; the API and the page have bounds of theirs."""
+    """What `Control` tells beside name and default; the page has a bound of its own."""
     return {
         "label": label,
         "sentence": sentence,
         "least": least,
         "most": most,
-        "most_served": most if most_served is None else most_served,
         "most_on_page": most if most_on_page is None else most_on_page,
     }
 
@@ -93,8 +86,7 @@ class Controls:
         metadata=_facts(
             "Saturation",
             "How vivid the colours are; 0 is grey.",
-            most=math.inf,
-            most_served=100.0,
+            most=100.0,
             most_on_page=2.0,
         ),
     )

@@ -106,7 +106,10 @@ def _find_photos(data: Path, out: Path | None) -> list[Path]:
     photos = sorted(
         path
         for path in data.rglob("*")
-        if path.suffix.lower() in image_io.PHOTO_SUFFIXES and path.is_file() and path != sheet
+        if path.suffix.lower() in image_io.PHOTO_SUFFIXES
+        and not any(map(image_io.is_passed_over, path.relative_to(data).parts))
+        and path.is_file()
+        and path != sheet
     )
     if not photos:
         raise EvaluationError(f"{data}: no photo in it")

@@ -103,6 +103,15 @@ def test_help_needs_no_jax() -> None:
     assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow"}
 
 
+def test_an_album_that_is_done_needs_no_jax(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("a.jpg", "b.png", "out/a.jpg", "out/b.png"):
+        (tmp_path / name).write_bytes(b"not looked at")
+    words = ["colorize", str(tmp_path), "-o", str(tmp_path / "out")]
+    loaded = loaded_after(f"from jaxcolor.cli import main; main({words}, standalone_mode=False)")
+    assert not loaded & {"jax", "flax", "tensorflow"}
+
+
 def test_every_public_name_is_there() -> None:
     for name in jaxcolor.__all__:
         assert getattr(jaxcolor, name) is not None

@@ -262,6 +262,9 @@ def invoke(script: ModuleType, *arguments: object) -> click.testing.Result:
 def test_the_script_writes_what_it_prints(run, mixed_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "results" / "lite"
     arguments = ("--weights", "lite", "--data", mixed_folder, "--out", out, "--size", 64)
+    (mixed_folder / "@eaDir").mkdir()
+    for name in ("@eaDir/0.jpg", ".0.jpg"):  # passed over, as in albums
+        (mixed_folder / name).write_bytes(b"a thumbnail")
     result = run(evaluate.__file__, *arguments)
     assert result.returncode == 0, result.stderr
     told = [line for line in result.stderr.splitlines() if "bad.jpg" in line]
@@ -387,7 +390,7 @@ def test_every_mistake_is_one_line_and_exit_code_two(
         ("--data", photo_folder, "--weights", "nothing"): "nothing: no such weights file",
         ("--data", photo_folder, "--weights", file): f"{file}: not a safetensors file",
         ("--data", photo_folder, "--size", 100): "size: 100 is not a positive multiple",
-        ("--data", photo_folder, "--saturation", -1): "saturation: -1.0 is not a number from 0",
+        ("--data", photo_folder, "--saturation", -1): "saturation: -1.0 is not between 0 and 100",
         ("--data", photo_folder, "--refine", "nan"): "refine: nan is not between 0 and 1",
         ("--data", photo_folder, "--out", file): f"{file}: cannot be written",
     }

@@ -17,6 +17,7 @@ from jaxcolor.image_io import (
     PhotoError,
     Source,
     format_of,
+    is_passed_over,
     name_of,
     result_suffix,
 )
@@ -25,8 +26,6 @@ _Item = TypeVar("_Item")
 
 STANDARD = Path("-")  # standard input, or standard output
 _MARK = ".color"  # in the name of a result that lies beside its photo
-# Beside hidden folders; in them a NAS keeps thumbnails, and macOS's archives what is no picture.
-_PASSED_OVER = frozenset({"@eaDir", "__MACOSX"})
 
 
 class PlanError(ValueError):
@@ -172,22 +171,18 @@ def _walk(folder: Path, *, recursive: bool, avoided: Path | None) -> Iterator[Pa
         folders[:] = sorted(
             name
             for name in folders
-            if recursive and not _is_passed_over(name) and (here / name).resolve() != avoided
+            if recursive and not is_passed_over(name) and (here / name).resolve() != avoided
         )
         for name in sorted(files):
             if _is_photo(name):
                 yield here / name
 
 
-def _is_passed_over(folder: str) -> bool:
-    return folder.startswith(".") or folder in _PASSED_OVER
-
-
 def _is_photo(name: str) -> bool:
     path = Path(name)
     return (
         path.suffix.lower() in (*PHOTO_SUFFIXES, *UNREAD_SUFFIXES)
-        and not name.startswith(".")
+        and not is_passed_over(name)
         and not path.stem.endswith(_MARK)
     )
 
@@ -195,7 +190,7 @@ def _is_photo(name: str) -> bool:
 def _nothing(photos: Sequence[Path], found: Sequence[_Found], *, recursive: bool) -> str:
     folder = next(photo for photo in photos if photo.is_dir())
     inner = (path for path in folder.iterdir() if path.is_dir())
-    deeper = not recursive and not all(_is_passed_over(path.name) for path in inner)
+    deeper = not recursive and not all(is_passed_over(path.name) for path in inner)
     said = [f"{name_of(folder)}: no photo in it", unread(f.photo for f in found)]
     if deeper:
         said.append("for those in its folders: --recursive")

@@ -35,7 +35,7 @@ def colorize_files(
     (Ctrl-C, or the iterator is closed), results in work are given up and leave nothing.
 
     Args:
-      load: gives the colorizer; called while the first photos are decoded.
+      load: gives the colorizer; called while the first photos are decoded, if there are any.
       jobs: of `plan`.
       settings: how much is done at once; where there is only one photo, a batch of 1 is best.
       controls: how the colours are wished.
@@ -44,6 +44,8 @@ def colorize_files(
     Raises:
       Whatever `load` raises.
     """
+    if not jobs:
+        return
     waiting = collections.deque(jobs)
     begun: collections.deque[tuple[Job, engine.Job]] = collections.deque()
 

@@ -34,12 +34,13 @@ if TYPE_CHECKING:
         WRITTEN,
         Format,
         format_of,
+        is_passed_over,
         listed,
         named,
         result_suffix,
     )
     from jaxcolor.image_io.limits import MAX_PIXELS
-    from jaxcolor.image_io.modes import check_floats, from_pixels, to_pixels
+    from jaxcolor.image_io.modes import check_floats, from_pixels
     from jaxcolor.image_io.photo import Metadata, Photo
     from jaxcolor.image_io.pillow_images import from_pillow, to_pillow
     from jaxcolor.image_io.reading import open_photo
@@ -52,9 +53,10 @@ _HOMES = {
     ),
     **dict.fromkeys(("FORMATS", "NAMES", "PHOTO_SUFFIXES", "SUFFIXES"), "formats"),
     **dict.fromkeys(("UNREAD_SUFFIXES", "WRITTEN"), "formats"),
-    **dict.fromkeys(("Format", "format_of", "listed", "named", "result_suffix"), "formats"),
+    **dict.fromkeys(("Format", "format_of", "is_passed_over", "listed"), "formats"),
+    **dict.fromkeys(("named", "result_suffix"), "formats"),
     **dict.fromkeys(("Metadata", "Photo"), "photo"),
-    **dict.fromkeys(("check_floats", "from_pixels", "to_pixels"), "modes"),
+    **dict.fromkeys(("check_floats", "from_pixels"), "modes"),
     **dict.fromkeys(("check_writable", "save_photo"), "writing"),
     **dict.fromkeys(("from_pillow", "to_pillow"), "pillow_images"),
     "MAX_PIXELS": "limits",
@@ -87,6 +89,7 @@ __all__ = [
     "format_of",
     "from_pillow",
     "from_pixels",
+    "is_passed_over",
     "listed",
     "name_of",
     "named",
@@ -94,7 +97,6 @@ __all__ = [
     "result_suffix",
     "save_photo",
     "to_pillow",
-    "to_pixels",
 ]
 
 

@@ -160,8 +160,15 @@ UNREAD_SUFFIXES = (
     *(".rw2", ".pef", ".srw", ".raw", ".rwl", ".3fr", ".fff", ".iiq", ".mrw", ".dcr", ".kdc"),
     *(".erf", ".mef", ".mos", ".x3f"),
 )
+# Folders that others leave among photos: a NAS its thumbnails, macOS's archives what is no picture.
+_LEFT_BY_OTHERS = frozenset({"@eaDir", "__MACOSX"})
 # What the command line offers.
 NAMES = tuple(format.suffixes[0][1:] for format in WRITTEN)
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether a file or folder in a folder of photos is none of them: hidden, or left by others."""
+    return name.startswith(".") or name in _LEFT_BY_OTHERS
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:

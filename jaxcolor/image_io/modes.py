@@ -8,29 +8,22 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from jaxcolor.image_io.errors import Refused
-from jaxcolor.image_io.profiles import cmyk_to_rgb
 
 _STRIP = 1 << 20  # pixels; one strip is converted at once, so that no second copy is ever whole
 _DEEP = np.iinfo(np.uint16).max
 _SLACK = 1e-3  # how far floats may lie outside [0, 1]: resizing overshoots a little
 
 
-def to_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """A Pillow image of any mode -> its pixels, and its alpha if it has one.
+def to_bands(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """A Pillow image of any mode -> its pixels as they are stored, and its alpha if it has one.
 
     Returns:
-      (H, W) or (H, W, 3) of uint8, uint16 (modes I;16 and I) or float32 (mode F, in [0, 1]); alpha
-      (H, W) of the same type, or None.
+      (H, W) grey, (H, W, 3) RGB or (H, W, 4) CMYK, of uint8, uint16 (modes I;16 and I) or float32
+      (mode F, in [0, 1]); alpha (H, W) of the same type, or None.
 
     Raises:
       ValueError: mode I with negative values, or mode F with values outside [0, 1].
     """
-    bands, alpha = to_bands(image)
-    return (cmyk_to_rgb(bands) if bands.shape[2:] == (4,) else bands), alpha
-
-
-def to_bands(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """As `to_pixels`, but CMYK stays (H, W, 4)."""
     image.load()
     mode = _target_mode(image)
     width, height = image.size
@@ -51,7 +44,7 @@ def to_bands(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def from_pixels(pixels: np.ndarray, alpha: np.ndarray | None) -> Image.Image:
-    """Pixels and alpha as `to_pixels` has them -> a Pillow image of 8 bits: L, RGB, LA or RGBA."""
+    """Pixels and alpha as a `Photo` has them -> a Pillow image of 8 bits: L, RGB, LA or RGBA."""
     image = Image.fromarray(to_depth(pixels, np.uint8))
     if alpha is not None:
         image.putalpha(Image.fromarray(to_depth(alpha, np.uint8)))

@@ -53,7 +53,7 @@ def options(models: Sequence[str]) -> type[pydantic.BaseModel]:
             pydantic.Field(
                 control.default,
                 ge=control.least,
-                le=control.most_served,
+                le=control.most,
                 allow_inf_nan=False,
                 description=control.sentence,
             ),

@@ -409,7 +409,8 @@ def test_pillow_images_of_any_mode() -> None:
     """`colorize` takes them as they are."""
     for mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "I", "F"):
         image = image_of(mode)
-        pixels, alpha = image_io.to_pixels(image)
+        photo = image_io.from_pillow(image)
+        pixels, alpha = photo.pixels, photo.alpha
         expected, expected_alpha = expected_of(image)
         np.testing.assert_array_equal(pixels, expected)
         np.testing.assert_array_equal(alpha, expected_alpha)
@@ -419,7 +420,7 @@ def test_pillow_images_of_any_mode() -> None:
             np.testing.assert_array_equal(again, whole)
     keyed = image_of("L")
     keyed.info["transparency"] = 100
-    np.testing.assert_array_equal(image_io.to_pixels(keyed)[1] == 0, grey() == 100)
+    np.testing.assert_array_equal(image_io.from_pillow(keyed).alpha == 0, grey() == 100)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
@@ -438,9 +439,9 @@ def test_large_images_are_taken_in_strips(monkeypatch: pytest.MonkeyPatch) -> No
 
     for mode in ("1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "I", "F"):
         image = image_of(mode)
-        whole = image_io.to_pixels(image)
+        whole = modes.to_bands(image)
         monkeypatch.setattr(modes, "_STRIP", 7 * WIDTH)
-        parts = image_io.to_pixels(image)
+        parts = modes.to_bands(image)
         monkeypatch.undo()
         for one, other in zip(whole, parts, strict=True):
             np.testing.assert_array_equal(one, other)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Any, BinaryIO, TypeAlias
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 from tifffile import TiffPage
@@ -16,6 +17,7 @@ from tifffile import TiffPage
 from jaxcolor.image_io import cut_short, modes
 from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.limits import check_scans
+from jaxcolor.image_io.tiff import lzw
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 # Colour model -> channels, without extra ones.
@@ -28,16 +30,18 @@ _CHANNELS = {
     _YCBCR: 3,
     _LAB: 3,
 }
-_NONE, _JPEG = 1, 7
+_NONE, _LZW, _JPEG = 1, 5, 7
 # None, fax (modified Huffman, groups 3 and 4), LZW, JPEG, deflate, PackBits, deflate, Zstandard.
-_COMPRESSIONS = (_NONE, 2, 3, 4, 5, _JPEG, 8, 32773, 32946, 50000)
+_COMPRESSIONS = (_NONE, 2, 3, 4, _LZW, _JPEG, 8, 32773, 32946, 50000)
 _PREDICTORS = (1, 2, 3)
 _SEPARATE = 2  # each channel stored as a plane of its own
+_LOWEST_FIRST = 2  # an order of the bits of bytes
 _FLOAT = 3  # a sample format
 _UNSPECIFIED = 0  # kinds of extra samples; of the next two the first is multiplied into colours
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _MAX_SAMPLES = 8
 _MAX_TILE = 4  # pixels of a tile for a pixel of the picture
+_LONGEST, _HEADER = 2, 4096  # bytes of a strip for each that is decoded, and of tables in it
 _BUFFER = 1 << 24  # bytes of strips read at once
 _JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 
@@ -59,6 +63,7 @@ def read(
     """
     _check_kind(page)
     missing = _missing_segments(file, page)
+    _check_segments(file, page)
     if missing:
         pixels = sum(_area(place) for place in missing)
         warnings.append(cut_short.warning(pixels / (page.imagewidth * page.imagelength)))
@@ -125,7 +130,7 @@ def _check_kind(page: TiffPage) -> None:
         refuse("bits a sample", page.bitspersample)
     if not _CHANNELS[page.photometric] <= page.samplesperpixel <= _MAX_SAMPLES:
         refuse("samples a pixel", page.samplesperpixel)
-    if page.imagedepth != 1:
+    if page.imagedepth != 1 or page.tiledepth != 1:
         refuse("depth", page.imagedepth)
 
 
@@ -146,17 +151,13 @@ def _missing_segments(file: BinaryIO, page: TiffPage) -> list[_Place]:
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(segments) < across * down * planes:
         raise Refused("damaged: strips or tiles are missing")
-    lost = {i for i, (at, count) in enumerate(segments) if at + count > size}
+    # Of a single strip that is not compressed tifffile knows the length.
+    told = page.compression == _NONE and len(segments) == 1
+    lost = {i for i, (at, count) in enumerate(segments) if at + count > size or not (count or told)}
     first = min((segments[i][0] for i in lost), default=size)
     kept = [segment for i, segment in enumerate(segments) if i not in lost]
     if min(page.dataoffsets) < 8 or any(at > first for at, _ in kept):  # not by being cut short
         raise Refused("damaged: strips or tiles are missing")
-    if page.compression == _JPEG:
-        for at, count in kept:
-            file.seek(at)
-            _check_jpeg(file.read(count), width * height, page.bitspersample)
-    if not lost:
-        return []
     for i in lost:
         segments[i] = 0, 0  # tifffile leaves such out
     page.dataoffsets, page.databytecounts = zip(*segments, strict=True)
@@ -168,6 +169,36 @@ def _missing_segments(file: BinaryIO, page: TiffPage) -> list[_Place]:
         )
         for row, column in sorted(tops)
     ]
+
+
+def _check_segments(file: BinaryIO, page: TiffPage) -> None:
+    """Looks at what decoders must not be given; and no strip or tile is read far behind its end.
+
+    Else a file of some kilobytes, whose strips all lie in one place, could be read for hours.
+
+    Raises:
+      Refused: the data of one makes no sense.
+    """
+    height = page.tilelength or page.rowsperstrip or page.imagelength
+    pixels = (page.tilewidth or page.imagewidth) * height
+    samples = 1 if page.planarconfig == _SEPARATE else page.samplesperpixel
+    assert page.dtype is not None
+    decoded = pixels * samples * page.dtype.itemsize
+    most = _LONGEST * decoded + _HEADER
+    page.databytecounts = tuple(min(count, most) for count in page.databytecounts)
+    if page.compression not in (_LZW, _JPEG):
+        return
+    for at, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if not count:
+            continue
+        file.seek(at)
+        data = file.read(count)
+        if page.compression == _JPEG:
+            _check_jpeg(data, pixels, page.bitspersample)
+            continue
+        if page.fillorder == _LOWEST_FIRST:
+            data = bytes(imagecodecs.bitorder_decode(data))
+        lzw.check(data, decoded)
 
 
 def _area(place: _Place) -> int:
@@ -219,7 +250,7 @@ def _to_rgb(page: TiffPage, colours: np.ndarray) -> np.ndarray:
     mode = "YCbCr" if page.photometric == _YCBCR else "LAB"
     height, width, _ = colours.shape
     packed = np.ascontiguousarray(colours).tobytes()
-    return modes.to_pixels(Image.frombytes(mode, (width, height), packed, "raw", mode))[0]
+    return modes.to_bands(Image.frombytes(mode, (width, height), packed, "raw", mode))[0]
 
 
 def _white(samples: np.ndarray) -> Any:

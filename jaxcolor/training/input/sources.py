@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from jaxcolor.image_io import is_passed_over
 from jaxcolor.training.host_tensorflow import tf
 from jaxcolor.training.input import made
 from jaxcolor.training.input.data_sets import TfdsPhotos
@@ -85,7 +86,7 @@ def find_photos(root: Path, suffixes: Collection[str]) -> tuple[list[bytes], str
 
     Returns:
       The paths, and how many files of which other kinds are left out, in a few words: "" if none.
-      Hidden files are not counted.
+      What is hidden, or thumbnails that others leave, is neither taken nor counted.
     """
     others: Counter[str] = Counter()
     paths = sorted(os.fsencode(path) for path in _files(root, suffixes, others))
@@ -105,12 +106,14 @@ def _files(root: Path, suffixes: Collection[str], others: Counter[str]) -> Itera
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in _entries(folder):
+            if is_passed_over(entry.name):
+                continue
             kind = _kind(entry)
             if kind == "a folder":
                 waiting.append(entry.path)
             suffix = Path(entry.name).suffix.lower()
             if suffix not in suffixes:
-                if kind == "a file" and not entry.name.startswith("."):
+                if kind == "a file":
                     others[suffix] += 1
                 continue
             if kind == "a file":

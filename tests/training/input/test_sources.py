@@ -54,7 +54,9 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
 def test_a_folder_says_how_many_files_it_leaves_out(tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO, "jaxcolor")
     write(tmp_path / "a.png")
-    for name in ("scan.TIF", "b/scan.tif", "phone.heic", ".DS_Store"):
+    write(tmp_path / "@eaDir" / "a.png" / "thumbnail.png")
+    write(tmp_path / ".trash" / "b.png")
+    for name in ("scan.TIF", "b/scan.tif", "phone.heic", ".DS_Store", "._a.png", ".trash/c.tif"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert len(batches.open_photos(f"folder:{tmp_path}")) == 1
