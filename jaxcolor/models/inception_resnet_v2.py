@@ -221,7 +221,7 @@ class InceptionResNetV2(Backbone):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b h w 3"], *, train: bool = False, endpoints: bool = False
+        self, x: Float[Array, "..."], *, train: bool = False, endpoints: bool = False
     ) -> Any:
         """Runs the network.
 
