@@ -157,16 +157,23 @@ def colorize_photos(
         options["batch"] = 1  # there never will be more
     settings = engine.Settings(**_given(options))
     load = functools.partial(_load, weights, size)
-    done = album.colorize_files(load, left, settings, controls, frame=frame)
+    untold: list[Outcome] = []
+    done = album.colorize_files(load, left, settings, controls, frame=frame, left=untold)
+    interrupted = False
     try:
-        for outcome in _told(done, len(left)):
-            _collect_from_now_on()
-            outcomes.append(outcome)
+        with contextlib.closing(_told(done, len(left))) as telling:
+            for outcome in telling:
+                _collect_from_now_on()
+                outcomes.append(outcome)
     except KeyboardInterrupt:
+        interrupted = True
+    with _undisturbed():
+        told = {id(outcome.job) for outcome in outcomes}
+        outcomes += [outcome for outcome in untold if id(outcome.job) not in told]
         _save_report(report, outcomes)
+    if interrupted:
         click.echo("interrupted: the same command goes on where this one stopped", err=True)
         sys.exit(_INTERRUPTED)
-    _save_report(report, outcomes)
     _end(outcomes)
 
 
@@ -282,6 +289,18 @@ def _model_name(weights: str) -> str:
     return Path(weights).stem if weights.endswith(".safetensors") else weights
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No more signals are heard: all is done, and is only to be written down."""
+    signals = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(number, signal.SIG_IGN) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
 def _put_off_collecting() -> None:
     """Lets Python's garbage collector rest until the first photo is done, at most to the end.
 
@@ -369,7 +388,7 @@ def _tell_settled(outcomes: Sequence[Outcome]) -> None:
             click.echo(f"jaxcolor: {outcome.reason}", err=True)
 
 
-def _told(done: Generator[Outcome, None, None], count: int) -> Iterator[Outcome]:
+def _told(done: Generator[Outcome, None, None], count: int) -> Generator[Outcome, None, None]:
     """Hands the outcomes on, and says of each what went where, or what went wrong."""
     from tqdm import tqdm
 

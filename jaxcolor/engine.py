@@ -166,9 +166,9 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         self._changed = threading.Condition()  # guards what follows
         self.room = Room(settings.held_pixels, self._changed)
         self._jobs: set[Job] = set()  # on their way
-        self._upcoming = 0  # of them not decoded yet
+        self._undecoded: set[Job] = set()  # of them not decoded yet
         self._decoded: collections.deque[Job] = collections.deque()
-        self._encoding = 0
+        self._encoding: set[Job] = set()
         self._closed = False
         self._colorizers: Mapping[str, Params] = {}
         self._programs: Programs | None = None
@@ -196,9 +196,16 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """
         job = Job(source, target, wish)
         with self._changed:
-            self._decoders.submit(self._decode, job)
             self._jobs.add(job)
-            self._upcoming += 1
+            self._undecoded.add(job)
+        try:
+            self._decoders.submit(self._decode, job)
+        except BaseException:  # Ctrl-C, or no thread can be had
+            job.give_up()
+            with self._changed:
+                self._jobs.discard(job)
+                self._undecoded.discard(job)
+            raise
         return job
 
     def start(self, colorizers: Mapping[str, Params], *, everything: bool = False) -> None:
@@ -250,7 +257,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
                 job.photo = photo
                 self._foresee(job)
         with self._changed:
-            self._upcoming -= 1
+            self._undecoded.discard(job)
             if job.photo is not None:
                 self._decoded.append(job)
             self._changed.notify_all()
@@ -289,8 +296,8 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             if everything and self._programs is not None:
                 self._programs.compile_all(self._colorizers.values())
             self.ready.set()
-        except Exception as error:
-            self.failure = error
+        except BaseException as error:
+            self.failure = _told(error)
         while (batch := self._next_batch()) is not None:
             self._pass(batch)
         self._colorizers = {}  # room for the last ones' pixels
@@ -298,7 +305,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
     def _next_batch(self) -> list[Job] | None:
         """Photos for one pass, the oldest and what fits to it; None when no more will come."""
         with self._changed:
-            self._changed.wait_for(lambda: self._decoded or (self._closed and not self._upcoming))
+            self._changed.wait_for(lambda: self._decoded or (self._closed and not self._undecoded))
             if not self._decoded:
                 return None
             self._changed.wait_for(self._is_time, self._settings.patience)
@@ -316,7 +323,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """Whether to wait for more photos would bring none, or too many pixels."""
         return (
             len(self._fitting()) >= self._settings.batch
-            or not self._upcoming
+            or not self._undecoded
             or 2 * sum(job.held for job in self._decoded) > self._settings.held_pixels
             # They wait for room, and nobody but the network can make some.
             or (bool(self.room.waiting) and not self._encoding)
@@ -343,14 +350,15 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
                 small = stages.run_network(
                     params, list(views.values()), batch_size=self._settings.batch
                 )
-        except Exception as error:
+        except BaseException as error:
             for job in views:
-                self._fail(job, error)
+                self._fail(job, _told(error))
             return
-        with self._changed:
-            self._encoding += len(views)
         for job, lab in zip(views, small, strict=True):
-            self._encoders.submit(self._encode, job, lab)
+            with self._changed:
+                self._encoding.add(job)
+            with self._failing(job):
+                self._encoders.submit(self._encode, job, lab)
 
     # -- behind the network ------------------------------------------------------------------------
 
@@ -362,9 +370,6 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             job.warnings += image_io.save_photo(job.target, photo, strips, format=format)
             self._let_go(job)
             job.done.set_result(None)
-        with self._changed:
-            self._encoding -= 1
-            self._changed.notify_all()
 
     def _painted(self, job: Job, photo: Photo, small: np.ndarray) -> Iterator[np.ndarray]:
         from jaxcolor.predict import stages
@@ -381,18 +386,21 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """Whatever goes wrong is the job's, and never the thread's."""
         try:
             yield
-        except Exception as error:
-            self._fail(job, error)
+        except BaseException as error:
+            self._fail(job, _told(error))
 
     def _fail(self, job: Job, error: Exception) -> None:
         self._let_go(job)
-        job.done.set_exception(error)
+        if not job.done.done():
+            job.done.set_exception(error)
 
     def _let_go(self, job: Job) -> None:
         job.source, job.photo = "", None
         self.room.give_back(job)
         with self._changed:
             self._jobs.discard(job)
+            self._encoding.discard(job)
+            self._changed.notify_all()
 
     @contextlib.contextmanager
     def _timed(self, stage: str, photos: int = 1) -> Iterator[None]:
@@ -401,3 +409,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             yield
         finally:
             self._observe(stage, time.monotonic() - start, photos)
+
+
+def _told(error: BaseException) -> Exception:
+    """As it may be told to those who wait: what ends a thread must not end them, too."""
+    if isinstance(error, Exception):
+        return error
+    return RuntimeError(f"the thread that worked on it was ended ({type(error).__name__})")

@@ -19,8 +19,8 @@ class Outcome:
 
     Attributes:
       job: the job.
-      status: done, skipped (its result is there, or its photo is of a kind that is not read) or
-        failed.
+      status: done, failed, or skipped: its result is there, its photo is of a kind that is not
+        read, or the run was interrupted.
       reason: why it was skipped or failed, on one line; of a failure with the file's name.
       warnings: what of the photo could not be read, or not be kept in the result's format.
     """

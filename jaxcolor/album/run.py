@@ -18,6 +18,7 @@ from jaxcolor.image_io import PhotoError, name_of
 if TYPE_CHECKING:
     from jaxcolor.models.colorizer import Params
 
+_INTERRUPTED = "the run was interrupted"
 _AHEAD = 32  # photos that the engine has at once
 
 
@@ -28,6 +29,7 @@ def colorize_files(
     controls: Controls = UNTOUCHED,
     *,
     frame: int | None = None,
+    left: list[Outcome] | None = None,
 ) -> Generator[Outcome, None, None]:
     """Does the jobs, and tells of each as it ends, in their order.
 
@@ -40,6 +42,8 @@ def colorize_files(
       settings: how much is done at once; where there is only one photo, a batch of 1 is best.
       controls: how the colours are wished.
       frame: as `open_photo` takes it.
+      left: where the run is ended in the middle, gets what became of those that were not told of:
+        done or failed in the meantime, or skipped. One that was told of last may be among them.
 
     Raises:
       Whatever `load` raises.
@@ -54,25 +58,35 @@ def colorize_files(
 
     def begin_some() -> None:
         for _ in range(min(_AHEAD - len(running()), len(waiting))):
-            job = waiting.popleft()
+            job = waiting[0]
             prepare = functools.partial(make_folder, job)
             wish = engine.Wish("", controls, job.format, frame, prepare)
             begun.append((job, pipeline.submit(job.photo, job.target, wish)))
+            waiting.popleft()
         if not waiting:
             pipeline.finish()
 
-    with engine.Engine(settings) as pipeline:
-        begin_some()
-        pipeline.start({"": load()})
-        while begun:
-            while begun and begun[0][1].done.done():
-                yield _outcome(*begun.popleft())
+    try:
+        with engine.Engine(settings) as pipeline:
             begin_some()
-            wait(running(), return_when=FIRST_COMPLETED)
+            pipeline.start({"": load()})
+            while begun:
+                while begun and begun[0][1].done.done():
+                    yield _outcome(*begun[0])
+                    begun.popleft()
+                begin_some()
+                wait(running(), return_when=FIRST_COMPLETED)
+    except BaseException:
+        if left is not None:
+            left += [_outcome(job, work) for job, work in begun]
+            left += [Outcome(job, "skipped", _INTERRUPTED) for job in waiting]
+        raise
 
 
 def _outcome(job: Job, work: engine.Job) -> Outcome:
-    error = work.done.exception()
+    error = work.done.exception() if work.done.done() else engine.GivenUp()
+    if isinstance(error, engine.GivenUp):
+        return Outcome(job, "skipped", _INTERRUPTED, work.warnings)
     if error is None:
         return Outcome(job, "done", warnings=work.warnings)
     reason = str(error)

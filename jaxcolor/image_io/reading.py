@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from jaxcolor.image_io import jpeg, pillow_reading, pnm, psd
 from jaxcolor.image_io.errors import (
@@ -104,6 +104,32 @@ def _naming(name: str) -> Iterator[None]:
     raise PhotoError(f"{name}: {one_line(str(refusal))}", refusal) from None
 
 
+class _Watched(io.RawIOBase):
+    """A file that remembers that it could not be read: parsers take that for a damaged photo.
+
+    Attributes:
+      error: the first that came.
+    """
+
+    def __init__(self, file: io.RawIOBase):
+        self.error: OSError | None = None
+        self._file = file
+        self.seek, self.tell, self.fileno = file.seek, file.tell, file.fileno  # type: ignore
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            return self._file.readinto(buffer)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+
 @contextlib.contextmanager
 def _binary(source: Source) -> Iterator[BinaryIO]:
     """The source as a file that can be read from any place."""
@@ -111,8 +137,13 @@ def _binary(source: Source) -> Iterator[BinaryIO]:
         kind = Path(source).stat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             raise Refused("a pipe or a device, not a file")  # reading might wait for ever
-        with Path(source).open("rb") as file:
-            yield file
+        with Path(source).open("rb", buffering=0) as file:
+            watched = _Watched(file)
+            try:
+                yield io.BufferedReader(watched)
+            finally:
+                if watched.error is not None:
+                    raise watched.error
     elif source.seekable():
         yield source
     else:

@@ -6,7 +6,6 @@ The long form: `JAXCOLOR_FUZZ=2000 pytest -q tests/image_io/test_hostile_photos.
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import os
 import struct
@@ -18,13 +17,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
+import every_kind
 import numpy as np
-import pillow_heif
 import pytest
 import tifffile
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from jaxcolor import image_io
 
@@ -35,80 +32,6 @@ MAX_PIXELS = 4_000_000
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-@functools.cache
-def seeds() -> dict[str, bytes]:
-    """Small whole photos of every format, with every kind of metadata."""
-    y, x = np.mgrid[0:40, 0:56]
-    grey = ((x * 4 + y * 2 + 20 * np.sin(x * y / 50)) % 256).astype(np.uint8)
-    rgb = np.stack([grey, grey[::-1], grey[:, ::-1]], axis=-1)
-    deep = grey.astype(np.uint16) * 257
-    icc = bytes(imagecodecs.cms_profile("adobergb"))
-    exif = Image.Exif()
-    exif[0x0112], exif[0x013B], exif[0x011A] = 6, "A. Photographer", 300.0
-    exif[0x8769], exif._ifds[0x8769] = 0, {0x9003: "1912:06:01 10:00:00", 0x927C: bytes(90)}
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:O="1" xmlns:tiff="t"/></x:xmpmeta>'
-    texts = PngInfo()
-    texts.add_text("Title", "harbour " * 20, zip=True)
-    texts.add_itxt("XML:com.adobe.xmp", xmp.decode())
-    found: dict[str, bytes] = {}
-
-    def pillow(name: str, image: Image.Image, format: str, **options: Any) -> None:
-        file = io.BytesIO()
-        image.save(file, format, **options)
-        found[name] = file.getvalue()
-
-    def tiff(name: str, pixels: np.ndarray, **options: Any) -> None:
-        file = io.BytesIO()
-        photometric = "rgb" if pixels.shape[2:] == (3,) else "minisblack"
-        tifffile.imwrite(file, pixels, photometric=photometric, iccprofile=icc, **options)
-        found[name] = file.getvalue()
-
-    colour, bright = Image.fromarray(rgb), Image.fromarray(grey)
-    everything = {"exif": exif, "icc_profile": icc, "xmp": xmp}
-    pillow("jpeg", colour, "JPEG", dpi=(300, 300), comment=b"plate", **everything)
-    pillow("jpeg progressive", bright, "JPEG", progressive=True)
-    pillow("jpeg cmyk", colour.convert("CMYK"), "JPEG")
-    found["jpeg 12"] = imagecodecs.jpeg8_encode(rgb.astype(np.uint16) << 4, 95, bitspersample=12)
-    found["jpeg lossless"] = imagecodecs.jpeg8_encode(deep, bitspersample=16, lossless=True)
-    planes = b"\0\0" + np.moveaxis(rgb.astype(">u2") * 257, -1, 0).tobytes()
-    found["psd 16"] = b"8BPS" + struct.pack(">H6xHIIHH12x", 1, 3, 40, 56, 16, 3) + planes
-    pillow("png", colour, "PNG", exif=exif, icc_profile=icc, pnginfo=texts, dpi=(300, 300))
-    pillow("png palette", colour.quantize(16), "PNG")
-    pillow("png 16", Image.fromarray(deep), "PNG")
-    pillow("png animated", bright, "PNG", save_all=True, append_images=[bright.rotate(90)])
-    file = io.BytesIO()
-    metadata = image_io.Metadata(exif=exif.tobytes()[6:], xmp=xmp, dpi=(300, 300), icc=icc)
-    photo = image_io.Photo(deep, deep, metadata)
-    image_io.save_photo(file, photo, rgb.astype(np.uint16) * 257, format="png")
-    found["png 16 rgba"] = file.getvalue()
-    file = io.BytesIO()
-    image_io.save_photo(file, photo, rgb.astype(np.uint16) * 257, format="tif")
-    found["tiff 16 rgba"] = file.getvalue()
-    pillow("tiff", colour, "TIFF", **everything)
-    pillow("tiff fax", bright.convert("1"), "TIFF", compression="group4")
-    pillow("tiff jpeg", colour, "TIFF", compression="jpeg")
-    pillow("tiff palette", colour.quantize(16), "TIFF", compression="tiff_lzw")
-    tiff("tiff lzw", deep, compression="lzw", predictor=True, rowsperstrip=7)
-    tiff("tiff tiles", deep, compression="zlib", tile=(16, 16), byteorder=">")
-    tiff("tiff planes", rgb, compression="packbits", planarconfig="contig", bigtiff=True)
-    tiff("tiff float", (deep / np.float32(65535)).astype(np.float32), compression="zstd")
-    pillow("webp", colour, "WEBP", **everything)
-    pillow("webp animated", bright, "WEBP", save_all=True, append_images=[bright.rotate(90)])
-    pillow("bmp", colour, "BMP")
-    pillow("gif", colour.quantize(32), "GIF", comment=b"plate")
-    pillow("avif", colour, "AVIF", **everything)
-    pillow("jp2", colour, "JPEG2000")
-    pillow("ppm", bright, "PPM")
-    pillow("tga", colour, "TGA")
-    pillow("pcx", bright, "PCX")
-    pillow("qoi", colour, "QOI")
-    pillow("sgi", bright, "SGI")
-    heic = io.BytesIO()
-    pillow_heif.from_pillow(colour).save(heic, quality=80)
-    found["heic"] = heic.getvalue()
-    return found
 
 
 def mutated(rng: np.random.Generator, whole: list[bytes]) -> bytes:
@@ -152,7 +75,7 @@ def repaired(data: bytearray) -> bytearray:
 
 
 def test_mutated_files_are_opened_or_refused(tmp_path: Path) -> None:
-    whole = seeds()
+    whole = every_kind.photos()
     for name, data in whole.items():  # they are photos to begin with
         frame = 0 if "animated" in name else None
         image_io.open_photo(io.BytesIO(data), frame=frame)
@@ -245,7 +168,7 @@ def test_the_size_is_looked_at_before_decoding() -> None:
 
 
 def test_the_limit_can_be_chosen() -> None:
-    for name, data in seeds().items():
+    for name, data in every_kind.photos().items():
         options = {"frame": 0} if "animated" in name else {}
         costly = name.startswith(("webp", "avif", "heic", "jp2"))
         limit = 40 * 56 * 5 // 2 if costly else 40 * 56
@@ -257,7 +180,7 @@ def test_the_limit_can_be_chosen() -> None:
 
 def test_pillows_limit_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    for name, data in seeds().items():  # 2,240 pixels: Pillow itself would refuse
+    for name, data in every_kind.photos().items():  # 2,240 pixels: Pillow itself would refuse
         image_io.open_photo(io.BytesIO(data), frame=0 if "animated" in name else None)
         assert Image.MAX_IMAGE_PIXELS == 1000
 
@@ -409,7 +332,7 @@ def test_decoders_write_nothing_on_standard_error(tmp_path: Path) -> None:
     """libtiff, libpng and loggers like to; run in a process of its own to see it."""
     rng = np.random.default_rng(5)
     kinds = "tiff", "png", "jpeg", "avif", "psd"
-    whole = [data for name, data in seeds().items() if name.startswith(kinds)]
+    whole = [data for name, data in every_kind.photos().items() if name.startswith(kinds)]
     for i in range(60):
         (tmp_path / f"{i}").write_bytes(mutated(rng, whole))
     code = """
