@@ -33,12 +33,18 @@ def convolve(
 
 
 def convolve_channels(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "k k 1 c"],
+    x: Float[Array, "..."],
+    kernel: Float[Array, "..."],
     stride: int = 1,
     padding: str = "SAME",
 ) -> Float[Array, "b h2 w2 c"]:
     """A depthwise convolution: each channel with its own k x k filter; "SAME" or "VALID".
+
+    Args:
+      x: (b, h, w, c).
+      kernel: (k, k, 1, c).
+      stride: of both axes.
+      padding: as said.
 
     Raises:
       ValueError: other shapes.
