@@ -44,7 +44,7 @@ def convolve_channels(
       x: (b, h, w, c).
       kernel: (k, k, 1, c).
       stride: of both axes.
-      padding: as said.
+      padding: "SAME" or "VALID".
 
     Raises:
       ValueError: other shapes.
