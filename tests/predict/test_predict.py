@@ -370,7 +370,7 @@ def test_controls_inside_jit_and_vmap(params) -> None:
         ({"refine": float("nan")}, ValueError, "refine: nan"),
         ({"size": 100}, ValueError, "size: 100"),
         ({"size": 0}, ValueError, "size: 0"),
-        ({"size": 96.0}, TypeError, "float"),
+        ({"size": 96.0}, TypeError, "float|Actual value: 96.0"),
     ],
 )
 def test_controls_out_of_range_are_refused(params, control, error: type, words: str) -> None:
