@@ -51,7 +51,7 @@ def test_the_smoke_recipe_as_it_stands(tmp_path: Path, photos: dict[str, np.ndar
 
 
 @pytest.mark.slow
-def test_the_seeds_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Path) -> None:
+def test_the_papers_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Path) -> None:
     """configs/base.py on two photos, in a few steps, with a random backbone."""
     folder = tmp_path / "cache"
     backbone = folder / "backbones" / "inception_resnet_v2.safetensors"
