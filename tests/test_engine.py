@@ -18,6 +18,7 @@ import jaxcolor
 from jaxcolor import album, image_io
 from jaxcolor.controls import Controls
 from jaxcolor.engine import Engine, GivenUp, Settings, Wish
+from jaxcolor.predict import stages
 from jaxcolor.web.api import make_app
 from jaxcolor.web.settings import Settings as ServerSettings
 
@@ -172,6 +173,48 @@ def test_what_cannot_be_made_ready_fails_every_photo(monkeypatch: pytest.MonkeyP
     assert not engine.ready.is_set()
     assert str(engine.failure) == "no device"
     engine.close()
+
+
+class Ending(io.BytesIO):
+    """A file that ends the thread that reads or writes it."""
+
+    def read(self, *_: object) -> bytes:
+        raise SystemExit
+
+    def write(self, _: object) -> int:
+        raise SystemExit
+
+
+def test_what_ends_a_thread_fails_its_photo_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ended = r"the thread that worked on it was ended \(SystemExit\)"
+    engine = Engine(Settings(batch=1, threads=1))
+    engine.start({"a": tiny(16)})
+    for source, target, place, fault, words in (
+        (Ending(), io.BytesIO(), None, None, ended),
+        (grey(20, 20), Ending(), None, None, ended),
+        (grey(20, 20), io.BytesIO(), (stages, "run_network"), ends, ended),
+        (grey(20, 20), io.BytesIO(), (stages, "shrink"), ends, ended),
+        (grey(20, 20), io.BytesIO(), (engine._encoders, "submit"), no_thread, "new thread"),
+    ):
+        with monkeypatch.context() as patch:
+            if place is not None:
+                patch.setattr(*place, fault)
+            job = engine.submit(source, target, Wish("a"))
+            with pytest.raises(RuntimeError, match=words):
+                job.done.result(HANG)
+        engine.submit(grey(20, 20), io.BytesIO(), Wish("a")).done.result(HANG)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._decoders, "submit", no_thread)
+        with pytest.raises(RuntimeError, match="new thread"):
+            engine.submit(grey(20, 20), io.BytesIO(), Wish("a"))
+    engine.close()
+    assert engine.room.taken == 0
 
 
 def test_an_unknown_colorizer_is_the_photos_fault_alone() -> None:
