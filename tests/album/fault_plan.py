@@ -32,6 +32,7 @@ from jaxcolor.models import Config, make_network
 from jaxcolor.models.colorizer import Params
 from jaxcolor.predict import stages, tiles
 
+TILE = 64  # pixels; as large as the photos, and soon painted
 ENDED = "the thread that worked on it was ended (SystemExit)"
 # What strikes one photo, and the end of what is said of it; None: it is done all the same.
 READING: dict[str, str | None] = {
@@ -259,8 +260,7 @@ def obey_permissions() -> None:
 
 
 def params() -> Params:
-    """A colorizer that costs little, even to make."""
-    tiles._TILE = 64  # type: ignore[misc]  # as large as the photos
+    """A colorizer that costs little to make; with tiles of `TILE`, to use."""
     config = Config(network="tiny").predicting(size=16)
     begin = make_network(config).init
     shapes = jax.eval_shape(begin, jax.random.key(0), jax.ShapeDtypeStruct((1, 16, 16, 1), "f4"))
@@ -277,6 +277,7 @@ def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text())
     plan |= {name: plan[name] and tuple(plan[name]) for name in ("full", "lost")}
     cli._set_up_jax()
+    tiles._TILE = TILE  # type: ignore[misc]
     colorizer = params()
     cli._load = lambda weights, size: colorizer
     obey_permissions()

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ import every_kind
 import fault_plan
 import numpy as np
 import pytest
-from fault_plan import ENDED, READING, WRITING, Plan
+from fault_plan import ENDED, READING, TILE, WRITING, Plan
 from patience import HANG
 
 from jaxcolor import album as albums
 from jaxcolor.album import Outcome
 from jaxcolor.models.colorizer import Params
+from jaxcolor.predict import tiles
 
 PLANS = int(os.environ.get("JAXCOLOR_FAULTS", "0"))
 PHOTOS = 300 if PLANS else 64  # two of each kind
@@ -54,8 +55,10 @@ class Calm:
 
 
 @pytest.fixture(scope="module")
-def params() -> Params:
-    return fault_plan.params()
+def params() -> Iterator[Params]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "_TILE", TILE)
+        yield fault_plan.params()
 
 
 @pytest.fixture(scope="module")
