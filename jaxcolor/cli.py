@@ -11,6 +11,7 @@ import functools
 import gc
 import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jaxcolor.album import Job, Outcome
     from jaxcolor.image_io import Source
     from jaxcolor.models.colorizer import Params
+    from jaxcolor.storage import Address
 
 _SOME_FAILED = 1
 _NOTHING_DONE = 2
@@ -47,6 +49,29 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float | No
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a number to work with.")
     return value
+
+
+def _places(
+    _context: click.Context, _argument: click.Parameter, values: Sequence[str]
+) -> list[Path | Address]:
+    from jaxcolor import album
+
+    try:
+        return [album.somewhere(value) for value in values]
+    except album.PlanError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _shard(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", value)
+    number, of = map(int, match.groups()) if match else (0, 0)
+    if number >= of:
+        raise click.BadParameter(f"{value} is not I/N with I from 0 to N - 1.")
+    return number, of
 
 
 def _controls(command: Callable[..., None]) -> Callable[..., None]:
@@ -81,9 +106,7 @@ _jobs = click.option(
 
 
 @main.command("colorize")
-@click.argument(
-    "photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTO|FOLDER|-..."
-)
+@click.argument("photos", nargs=-1, required=True, callback=_places, metavar="PHOTO|FOLDER|-...")
 @click.option(
     "-o",
     "--output",
@@ -92,6 +115,13 @@ _jobs = click.option(
     " output.  [default: NAME.color.SUFFIX beside each photo]",
 )
 @click.option("-r", "--recursive", is_flag=True, help="Enter the folders in a FOLDER.")
+@click.option(
+    "--shard",
+    callback=_shard,
+    metavar="I/N",
+    help="Do only the photos whose names fall into part I of N, from 0: one part on each of N"
+    " machines.",
+)
 @click.option(
     "--overwrite/--skip-existing",
     default=None,
@@ -125,9 +155,10 @@ _jobs = click.option(
     help="A JSON file with one line per photo: done, skipped, or failed and why.",
 )
 def colorize_photos(
-    photos: Sequence[Path],
+    photos: Sequence[Path | Address],
     output: str | None,
     recursive: bool,
+    shard: tuple[int, int] | None,
     overwrite: bool | None,
     format: str | None,
     weights: str | None,
@@ -148,9 +179,9 @@ def colorize_photos(
     from jaxcolor import album
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written
-    jobs = _plan(photos, output, recursive=recursive, format=format)
+    jobs = _plan(photos, output, recursive=recursive, format=format, shard=shard)
     _check_report(report, jobs)
-    outcomes, left = album.sort_out(jobs, overwrite=overwrite)
+    outcomes, left = _sorted_out(jobs, overwrite=overwrite)
     _tell_settled(outcomes)
     controls = Controls.taken_from(options)
     if sum(not job.unread for job in jobs) == 1:
@@ -318,18 +349,41 @@ def _collect_from_now_on() -> None:
         gc.enable()
 
 
-def _plan(photos: Sequence[Path], output: str | None, **options: Any) -> list[Job]:
-    from jaxcolor import album
+def _plan(photos: Sequence[Path | Address], output: str | None, **options: Any) -> list[Job]:
+    from jaxcolor import album, storage
 
+    places = (*photos, output or "")
+    if any(storage.is_address(str(place)) for place in places) and (
+        package := storage.missing_package()
+    ):
+        raise click.UsageError(
+            f"addresses need further packages ({package}): pip install 'jaxcolor[cloud]'"
+        )
+    if shard := options.pop("shard"):
+        options["shard"] = album.Shard(*shard)
     try:
         if options["format"] is not None:
             image_io.named(options["format"])
         jobs = album.plan(photos, output, **options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if output in (None, "-") and not isinstance(jobs[0].target, Path) and sys.stdout.isatty():
+    if (
+        jobs
+        and output in (None, "-")
+        and not isinstance(jobs[0].target, os.PathLike)
+        and sys.stdout.isatty()
+    ):
         raise click.UsageError("-: standard output is a terminal; send it to a file, or use -o")
     return jobs
+
+
+def _sorted_out(jobs: Sequence[Job], *, overwrite: bool | None) -> tuple[list[Outcome], list[Job]]:
+    from jaxcolor import album
+
+    try:
+        return album.sort_out(jobs, overwrite=overwrite)
+    except album.PlanError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _check_report(path: Path | None, jobs: Sequence[Job]) -> None:
@@ -399,7 +453,7 @@ def _told(done: Generator[Outcome, None, None], count: int) -> Generator[Outcome
                 bar.write(f"jaxcolor: {photo}: {warning}", file=sys.stderr)
             if outcome.status == "failed":
                 bar.write(f"jaxcolor: {outcome.reason}", file=sys.stderr)
-            elif isinstance(target, Path):
+            elif isinstance(target, os.PathLike):
                 bar.write(f"{photo} -> {_name(target)}", file=sys.stdout)
             bar.update()
             yield outcome

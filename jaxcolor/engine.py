@@ -264,10 +264,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
 
     def _open(self, job: Job) -> Photo:
         source, wish, limit = job.source, job.wish, self._settings.max_pixels
-        read = functools.partial(self._open_photo, source, frame=wish.frame)
         twice = isinstance(source, (str, os.PathLike)) or source.seekable()
         self.room.take(job, _FIRST_TRY if twice else limit)
         with self._timed("decode"):
+            read = functools.partial(self._open_photo, image_io.fetched(source), frame=wish.frame)
             try:
                 photo = read(max_pixels=min(job.held, limit))
             except PhotoError as error:

@@ -17,6 +17,7 @@ PACKAGE = Path(jaxcolor.__file__).parent
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
     ("atomic", "cache", "fetch", "compilation", "color", "controls", "image_io", "metrics"),
+    ("storage",),
     ("models",),
     ("porting", "weights", "refine", "predict"),
     ("training", "evaluation", "robustness", "engine"),
@@ -50,6 +51,8 @@ def test_imports_only_what_stands_below(file: Path) -> None:
             assert home == "training", f"{home} imports {name}"
         if parts[0] in ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"):
             assert home == "web", f"{home} imports {name}"
+        if parts[0] == "obstore":
+            assert home == "storage", f"{home} imports {name}"
         # The server fetches nothing: it has nothing to fetch with.
         if home == "web":
             assert parts[0] not in ("urllib", "httpx", "requests", "aiohttp")

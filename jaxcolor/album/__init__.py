@@ -5,7 +5,7 @@
 """
 
 from jaxcolor.album.places import sort_out
-from jaxcolor.album.plan import Job, PlanError, plan, unread
+from jaxcolor.album.plan import Job, PlanError, Shard, plan, somewhere, unread
 from jaxcolor.album.report import Outcome, save_report
 from jaxcolor.album.run import colorize_files
 from jaxcolor.engine import Settings
@@ -15,9 +15,11 @@ __all__ = [
     "Outcome",
     "PlanError",
     "Settings",
+    "Shard",
     "colorize_files",
     "plan",
     "save_report",
+    "somewhere",
     "sort_out",
     "unread",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from jaxcolor.image_io import (
     PHOTO_SUFFIXES,
@@ -21,7 +22,9 @@ from jaxcolor.image_io import (
     name_of,
     result_suffix,
 )
+from jaxcolor.storage import Address, address
 
+Somewhere: TypeAlias = Path | Address
 _Item = TypeVar("_Item")
 
 STANDARD = Path("-")  # standard input, or standard output
@@ -37,8 +40,8 @@ class Job:
     """A photo, and the file that its colours go to.
 
     Attributes:
-      photo: a path, or standard input.
-      target: a path, or standard output.
+      photo: a path, an address, or standard input.
+      target: a path, an address, or standard output.
       format: as `save_photo` takes it.
       within: the folder that the target must not leave, whatever links stand in it. None: any
         place, as the target was named by the user.
@@ -49,16 +52,33 @@ class Job:
     photo: Source
     target: Source
     format: str | None = None
-    within: Path | None = None
+    within: Somewhere | None = None
     replaces: bool = False
     unread: bool = False
+
+
+class Shard(NamedTuple):
+    """One of the parts that photos are divided into by their names, wherever they lie.
+
+    Attributes:
+      number: of this one, from 0.
+      of: how many there are.
+    """
+
+    number: int
+    of: int
+
+    def __contains__(self, place: object) -> bool:
+        assert isinstance(place, Path)
+        digest = hashlib.blake2b(place.as_posix().encode("utf-8", "surrogateescape"))
+        return int.from_bytes(digest.digest()[:8], "big") % self.of == self.number
 
 
 @dataclasses.dataclass(frozen=True)
 class _Found:
     """A photo, and where it lies in the tree that is mirrored."""
 
-    photo: Path
+    photo: Somewhere
     place: Path
     in_folder: bool
 
@@ -69,44 +89,59 @@ class _Found:
 
 
 def plan(
-    photos: Sequence[Path],
+    photos: Sequence[Somewhere],
     output: str | None,
     *,
     recursive: bool = False,
     format: str | None = None,
+    shard: Shard | None = None,
 ) -> list[Job]:
     """Decides where each photo's result goes; reads no photo and writes nothing.
 
     Args:
-      photos: files and folders, or "-" alone. What is named twice, itself or by its folder, is one
-        photo.
+      photos: files and folders, by paths or addresses, or "-" alone. What is named twice, itself or
+        by its folder, is one photo.
       output: a file for one photo, a folder for several, "-" for standard output. None: beside each
         photo, as NAME.color.SUFFIX.
       recursive: whether folders in folders are entered.
       format: of all results; None: the photo's own where it can be written.
+      shard: whose photos are meant; None: all.
 
     Returns:
       A job for each photo, those of a folder in the order of their names. Names of results may
       differ in case alone: whether they are two files, `sort_out` asks the file system.
 
     Raises:
-      PlanError: a result would overwrite a photo or another result, or there is nothing to do.
+      PlanError: a result would overwrite a photo or another result, or there is no photo, in any
+        shard.
     """
     if STANDARD in photos:
         return [_from_standard_input(photos, output, format)]
     photos = _once(photos, lambda photo: photo)
     if output == str(STANDARD):
         return [_to_standard_output(photos, format)]
-    avoided = None if output is None else Path(output)
+    avoided = None if output is None else somewhere(output)
     found = _once(_find(photos, recursive=recursive, avoided=avoided), lambda f: f.photo)
     if all(f.unread for f in found):
         raise PlanError(_nothing(photos, found, recursive=recursive))
     jobs = _jobs(found, photos, output, format)
     _check(jobs)
-    return jobs
+    return [job for f, job in zip(found, jobs, strict=True) if shard is None or f.place in shard]
 
 
-def unread(photos: Iterable[Path]) -> str:
+def somewhere(text: str) -> Somewhere:
+    """The path or address that a text is.
+
+    Raises:
+      PlanError: an address of a kind that is not known.
+    """
+    try:
+        return address(text) or Path(text)
+    except ValueError as error:
+        raise PlanError(str(error)) from None
+
+
+def unread(photos: Iterable[Somewhere]) -> str:
     """How many photos of which kinds are not read, in a few words: "" if there are none."""
     suffixes = [photo.suffix.lower() for photo in photos]
     if not suffixes:
@@ -117,16 +152,18 @@ def unread(photos: Iterable[Path]) -> str:
     return f"{files} {of} not read ({', '.join(kinds)})"
 
 
-def _from_standard_input(photos: Sequence[Path], output: str | None, format: str | None) -> Job:
+def _from_standard_input(
+    photos: Sequence[Somewhere], output: str | None, format: str | None
+) -> Job:
     if len(photos) > 1:
         raise PlanError("-: standard input is one photo; name no others")
     if output in (None, str(STANDARD)):
         return Job(sys.stdin.buffer, sys.stdout.buffer, format)
     assert output is not None
-    return Job(sys.stdin.buffer, _file(Path(output), format), format, replaces=True)
+    return Job(sys.stdin.buffer, _file(somewhere(output), format), format, replaces=True)
 
 
-def _to_standard_output(photos: Sequence[Path], format: str | None) -> Job:
+def _to_standard_output(photos: Sequence[Somewhere], format: str | None) -> Job:
     if len(photos) > 1 or photos[0].is_dir():
         raise PlanError("-o -: standard output takes one photo; name a folder for several")
     return Job(photos[0], sys.stdout.buffer, format)
@@ -135,33 +172,67 @@ def _to_standard_output(photos: Sequence[Path], format: str | None) -> Job:
 # -- what there is ---------------------------------------------------------------------------------
 
 
-def _once(items: Iterable[_Item], path: Callable[[_Item], Path]) -> list[_Item]:
+def _once(items: Iterable[_Item], path: Callable[[_Item], Somewhere]) -> list[_Item]:
     """Without those whose path is that of an earlier one, however it is spelled."""
-    first: dict[Path, _Item] = {}
+    first: dict[Somewhere, _Item] = {}
     for item in items:
         first.setdefault(_place_of(path(item)), item)
     return list(first.values())
 
 
-def _place_of(path: Path) -> Path:
+def _place_of(path: Somewhere) -> Somewhere:
     """Where a file or folder lies, whatever links lead there; a link to a file is a file itself."""
+    if isinstance(path, Address):
+        return path
     return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
 
 
-def _find(photos: Sequence[Path], *, recursive: bool, avoided: Path | None) -> Iterator[_Found]:
+def _find(
+    photos: Sequence[Somewhere], *, recursive: bool, avoided: Somewhere | None
+) -> Iterator[_Found]:
     for photo in photos:
         if not photo.is_dir():
             yield _Found(photo, Path(photo.name), in_folder=False)
             continue
         # Several folders stay apart in the output; one is mirrored into it.
-        top = Path(photo.resolve().name) if len(photos) > 1 else Path()
-        for path in _walk(photo, recursive=recursive, avoided=avoided and avoided.resolve()):
-            yield _Found(path, top / path.relative_to(photo), in_folder=True)
+        top = Path(_resolved(photo).name) if len(photos) > 1 else Path()
+        for place in _walk(photo, recursive=recursive, avoided=avoided and _resolved(avoided)):
+            yield _Found(photo / str(place), top / place, in_folder=True)
 
 
-def _walk(folder: Path, *, recursive: bool, avoided: Path | None) -> Iterator[Path]:
-    """The photos in a folder, without hidden files, earlier results, and the output folder."""
+def _named(file: Source) -> Somewhere:
+    assert isinstance(file, (Path, Address))
+    return file
 
+
+def _resolved(path: Somewhere) -> Somewhere:
+    return path if isinstance(path, Address) else path.resolve()
+
+
+def _walk(folder: Somewhere, *, recursive: bool, avoided: Somewhere | None) -> Iterator[Path]:
+    """The photos in a folder, without hidden files, earlier results, and the output folder.
+
+    Their names from that folder on.
+    """
+    if isinstance(folder, Address):
+        return _walk_objects(folder, recursive=recursive, avoided=avoided)
+    return _walk_files(folder, recursive=recursive, avoided=avoided)
+
+
+def _walk_objects(folder: Address, *, recursive: bool, avoided: Somewhere | None) -> Iterator[Path]:
+    places = []
+    try:
+        for place in folder.walk(recursive=recursive):
+            path = folder / place
+            within = isinstance(avoided, Address) and avoided.is_dir() and path.is_in(avoided)
+            if _is_photo(place.name) and not within and not any(map(is_passed_over, place.parts)):
+                places.append(place)
+    except OSError as error:
+        raise PlanError(f"{name_of(folder)}: cannot be read ({error.strerror})") from None
+    yield from map(Path, sorted(places))
+
+
+def _walk_files(folder: Path, *, recursive: bool, avoided: Somewhere | None) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise PlanError(f"{name_of(str(error.filename))}: cannot be read ({error.strerror})")
 
@@ -175,7 +246,7 @@ def _walk(folder: Path, *, recursive: bool, avoided: Path | None) -> Iterator[Pa
         )
         for name in sorted(files):
             if _is_photo(name):
-                yield here / name
+                yield (here / name).relative_to(folder)
 
 
 def _is_photo(name: str) -> bool:
@@ -187,10 +258,13 @@ def _is_photo(name: str) -> bool:
     )
 
 
-def _nothing(photos: Sequence[Path], found: Sequence[_Found], *, recursive: bool) -> str:
+def _nothing(photos: Sequence[Somewhere], found: Sequence[_Found], *, recursive: bool) -> str:
     folder = next(photo for photo in photos if photo.is_dir())
-    inner = (path for path in folder.iterdir() if path.is_dir())
-    deeper = not recursive and not all(is_passed_over(path.name) for path in inner)
+    if isinstance(folder, Address):
+        inner = {place.parts[0] for place in folder.walk(recursive=True) if place.parts[1:]}
+    else:
+        inner = {path.name for path in folder.iterdir() if path.is_dir()}
+    deeper = not recursive and not all(map(is_passed_over, inner))
     said = [f"{name_of(folder)}: no photo in it", unread(f.photo for f in found)]
     if deeper:
         said.append("for those in its folders: --recursive")
@@ -203,12 +277,12 @@ def _nothing(photos: Sequence[Path], found: Sequence[_Found], *, recursive: bool
 class _Names(NamedTuple):
     """Two names for a result: without the photo's suffix, and with it."""
 
-    short: Path
-    whole: Path
+    short: Somewhere
+    whole: Somewhere
 
 
 def _jobs(
-    found: Sequence[_Found], photos: Sequence[Path], output: str | None, format: str | None
+    found: Sequence[_Found], photos: Sequence[Somewhere], output: str | None, format: str | None
 ) -> list[Job]:
     if output is None:
         beside = _apart(found, [_beside(f.photo, format) for f in found])
@@ -216,19 +290,19 @@ def _jobs(
             Job(f.photo, target, format, unread=f.unread)
             for f, target in zip(found, beside, strict=True)
         ]
-    folder = Path(output)
+    folder = somewhere(output)
     one_file = len(photos) == 1 and not found[0].in_folder
     if one_file and not output.endswith(("/", os.sep)) and not folder.is_dir():
         return [Job(found[0].photo, _file(folder, format), format, replaces=True)]
     _check_folder(folder)
     places = _apart(found, [_mirrored(f.place, format) for f in found])
     return [
-        Job(f.photo, folder / place, format, within=folder, unread=f.unread)
+        Job(f.photo, folder / str(place), format, within=folder, unread=f.unread)
         for f, place in zip(found, places, strict=True)
     ]
 
 
-def _beside(photo: Path, format: str | None) -> _Names:
+def _beside(photo: Somewhere, format: str | None) -> _Names:
     suffix = f"{_MARK}{result_suffix(photo, format)}"
     return _Names(photo.with_name(photo.stem + suffix), photo.with_name(photo.name + suffix))
 
@@ -238,7 +312,7 @@ def _mirrored(place: Path, format: str | None) -> _Names:
     return _Names(place.with_suffix(suffix), place.with_name(place.name + suffix))
 
 
-def _file(file: Path, format: str | None) -> Path:
+def _file(file: Somewhere, format: str | None) -> Somewhere:
     if format is None:
         try:
             format_of(file)
@@ -247,14 +321,19 @@ def _file(file: Path, format: str | None) -> Path:
     return file
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Somewhere) -> None:
+    if isinstance(folder, Address):
+        if not folder.is_dir():
+            said = "for several photos, -o names a folder: end it with /"
+            raise PlanError(f"{name_of(folder)}: {said}")
+        return
     if folder.exists() and not folder.is_dir():
         raise PlanError(f"{name_of(folder)}: for several photos, -o names a folder, not a file")
     if folder.suffix.lower() in SUFFIXES and not folder.is_dir():
         raise PlanError(f"{name_of(folder)}: for several photos, -o names a folder")
 
 
-def _apart(found: Sequence[_Found], names: Sequence[_Names]) -> list[Path]:
+def _apart(found: Sequence[_Found], names: Sequence[_Names]) -> list[Somewhere]:
     """A name for each result: the short one, or where photos would become one file the whole one.
 
     So photos that differ in the suffix only keep it: a.gif.png, a.png.png. Those that differ in
@@ -269,7 +348,7 @@ def _apart(found: Sequence[_Found], names: Sequence[_Names]) -> list[Path]:
     return chosen
 
 
-def _meeting(chosen: Sequence[Path], names: Sequence[_Names]) -> set[int]:
+def _meeting(chosen: Sequence[Somewhere], names: Sequence[_Names]) -> set[int]:
     """The photos that would become one file, and need not."""
     groups: dict[str, list[int]] = collections.defaultdict(list)
     for i, place in enumerate(chosen):
@@ -284,18 +363,18 @@ def _meeting(chosen: Sequence[Path], names: Sequence[_Names]) -> set[int]:
     return meeting
 
 
-def caseless(path: Path) -> str:
+def caseless(path: Somewhere) -> str:
     """What is the same for paths that some file systems do not tell apart: A from a."""
     return str(path).casefold()
 
 
 def _check(jobs: Iterable[Job]) -> None:
     """Refuses what would overwrite a photo or another result."""
-    pairs = [(Path(str(job.photo)), Path(str(job.target))) for job in jobs if not job.unread]
-    sources = {photo.resolve() for photo, _ in pairs}
-    taken: dict[Path, Path] = {}
+    pairs = [(_named(job.photo), _named(job.target)) for job in jobs if not job.unread]
+    sources = {_resolved(photo) for photo, _ in pairs}
+    taken: dict[Somewhere, Somewhere] = {}
     for photo, target in pairs:
-        if target.resolve() in sources:
+        if _resolved(target) in sources:
             raise PlanError(f"{name_of(target)}: is one of the photos; choose another -o")
         other = taken.setdefault(_place_of(target), photo)
         if other is not photo:

@@ -12,6 +12,8 @@ from jaxcolor.album.plan import Job
 from jaxcolor.atomic import open_whole
 from jaxcolor.image_io import name_of
 
+ALREADY_THERE = "already there"  # why a photo is skipped
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:

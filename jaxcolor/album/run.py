@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from jaxcolor import engine
 from jaxcolor.album.places import make_folder
 from jaxcolor.album.plan import Job
-from jaxcolor.album.report import Outcome
+from jaxcolor.album.report import ALREADY_THERE, Outcome
 from jaxcolor.controls import UNTOUCHED, Controls
-from jaxcolor.image_io import PhotoError, name_of
+from jaxcolor.image_io import AlreadyThere, PhotoError, name_of
 
 if TYPE_CHECKING:
     from jaxcolor.models.colorizer import Params
@@ -89,6 +89,8 @@ def _outcome(job: Job, work: engine.Job) -> Outcome:
         return Outcome(job, "skipped", _INTERRUPTED, work.warnings)
     if error is None:
         return Outcome(job, "done", warnings=work.warnings)
+    if isinstance(error, AlreadyThere):
+        return Outcome(job, "skipped", ALREADY_THERE, work.warnings)
     reason = str(error)
     if isinstance(error, MemoryError):
         reason = f"{name_of(job.photo)}: too large for this machine's memory"

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxcolor.image_io.cut_short import cut_short_line
     from jaxcolor.image_io.errors import (
+        AlreadyThere,
         Empty,
         NotAPhoto,
         PhotoError,
+        Place,
         Refused,
         Source,
         TooLarge,
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from jaxcolor.image_io.modes import check_floats, from_pixels
     from jaxcolor.image_io.photo import Metadata, Photo
     from jaxcolor.image_io.pillow_images import from_pillow, to_pillow
-    from jaxcolor.image_io.reading import open_photo
+    from jaxcolor.image_io.reading import fetched, open_photo
     from jaxcolor.image_io.writing import check_writable, save_photo
 
 _HOMES = {
@@ -51,6 +53,7 @@ _HOMES = {
         ("Empty", "NotAPhoto", "PhotoError", "Refused", "Source", "TooLarge", "WrongFrame"),
         "errors",
     ),
+    **dict.fromkeys(("AlreadyThere", "Place"), "errors"),
     **dict.fromkeys(("FORMATS", "NAMES", "PHOTO_SUFFIXES", "SUFFIXES"), "formats"),
     **dict.fromkeys(("UNREAD_SUFFIXES", "WRITTEN"), "formats"),
     **dict.fromkeys(("Format", "format_of", "is_passed_over", "listed"), "formats"),
@@ -62,7 +65,7 @@ _HOMES = {
     "MAX_PIXELS": "limits",
     "name_of": "errors",
     "cut_short_line": "cut_short",
-    "open_photo": "reading",
+    **dict.fromkeys(("fetched", "open_photo"), "reading"),
 }
 
 __all__ = [
@@ -73,12 +76,14 @@ __all__ = [
     "SUFFIXES",
     "UNREAD_SUFFIXES",
     "WRITTEN",
+    "AlreadyThere",
     "Empty",
     "Format",
     "Metadata",
     "NotAPhoto",
     "Photo",
     "PhotoError",
+    "Place",
     "Refused",
     "Source",
     "TooLarge",
@@ -86,6 +91,7 @@ __all__ = [
     "check_floats",
     "check_writable",
     "cut_short_line",
+    "fetched",
     "format_of",
     "from_pillow",
     "from_pixels",

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+import abc
 import os
+from contextlib import AbstractContextManager
 from typing import BinaryIO, TypeAlias
 
-# A file by its path, or one that is open for reading or writing bytes, standard input among them.
+
+class Place(os.PathLike[str]):
+    """Where a file lies that no path leads to; its text is what messages call it."""
+
+    @abc.abstractmethod
+    def fetch(self) -> BinaryIO:
+        """The content, to be read from any place in it; its `name` is the place's text.
+
+        Raises:
+          OSError: there is none, or it cannot be read.
+        """
+
+    @abc.abstractmethod
+    def open_whole(self) -> AbstractContextManager[BinaryIO]:
+        """As `atomic.open_whole`.
+
+        Raises:
+          AlreadyThere: there is a file by now, which is to stay.
+          OSError: it cannot be written.
+        """
+
+
+# A file by its path or its place, or one that is open for reading or writing bytes, standard input
+# among them.
 Source: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 
@@ -39,6 +64,10 @@ class TooLarge(Refused):
 
 class WrongFrame(Refused):
     """A file of several pictures, none of which is chosen; or a choice that is not there."""
+
+
+class AlreadyThere(Exception):
+    """A result that somebody else has written in the meantime, and that stays."""
 
 
 class PhotoError(ValueError):

@@ -14,6 +14,7 @@ from jaxcolor.image_io import jpeg, pillow_reading, pnm, psd
 from jaxcolor.image_io.errors import (
     Empty,
     PhotoError,
+    Place,
     Refused,
     Source,
     name_of,
@@ -40,7 +41,7 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | Non
     missing of a JPEG, PNG, TIFF or PPM that is cut short; less than half of one is refused.
 
     Args:
-      source: a path, or a file that is open for reading bytes, a pipe included.
+      source: a path, a place, or a file that is open for reading bytes, a pipe included.
       max_pixels: larger pictures are refused before they are decoded.
       frame: which picture of an animation or of a file with several pages, from 0. None: the only
         one.
@@ -52,6 +53,18 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | Non
     name = name_of(source)
     with _naming(name), _binary(source) as file:
         return finished(_stored(file, max_pixels, frame))
+
+
+def fetched(source: Source) -> Source:
+    """A place's content, for who reads it more than once; all other sources as they are.
+
+    Raises:
+      PhotoError: it cannot be read.
+    """
+    if not isinstance(source, Place):
+        return source
+    with _naming(name_of(source)):
+        return source.fetch()
 
 
 def _stored(file: BinaryIO, max_pixels: int, frame: int | None) -> Stored:
@@ -133,7 +146,9 @@ class _Watched(io.RawIOBase):
 @contextlib.contextmanager
 def _binary(source: Source) -> Iterator[BinaryIO]:
     """The source as a file that can be read from any place."""
-    if isinstance(source, (str, os.PathLike)):
+    if isinstance(source, Place):
+        yield source.fetch()
+    elif isinstance(source, (str, os.PathLike)):
         kind = Path(source).stat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             raise Refused("a pipe or a device, not a file")  # reading might wait for ever

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxcolor.atomic import open_whole
 from jaxcolor.image_io import formats, modes, pillow_writing
-from jaxcolor.image_io.errors import PhotoError, Refused, Source, name_of
+from jaxcolor.image_io.errors import PhotoError, Place, Refused, Source, name_of
 from jaxcolor.image_io.formats import Format
 from jaxcolor.image_io.metadata.fitting import fitting
 from jaxcolor.image_io.photo import Photo
@@ -40,8 +40,9 @@ def save_photo(
     the picture is made. The bytes do not depend on the height of the strips.
 
     Args:
-      target: a path; the file appears whole or not at all. Or a file that is open for writing
-        bytes, a pipe included; after an error a regular file or a `BytesIO` is as long as before.
+      target: a path or a place; the file appears whole or not at all. Or a file that is open for
+        writing bytes, a pipe included; after an error a regular file or a `BytesIO` is as long as
+        before.
       photo: from `open_photo`: gives transparency and metadata.
       rgb: (H, W, 3) of uint8, uint16 or float in [0, 1]; whole, or in strips from the top, each an
         array that is not written to again.
@@ -54,6 +55,7 @@ def save_photo(
     Raises:
       PhotoError: the format is not known, cannot hold the photo's size or transparency, or the
         file cannot be written.
+      AlreadyThere: as `Place.open_whole`.
       ValueError: the strips are not the photo's size.
     """
     wanted = check_writable(target, photo, format=format)
@@ -113,7 +115,10 @@ def _is_opaque(alpha: np.ndarray) -> bool:
 @contextlib.contextmanager
 def _whole(target: Source) -> Iterator[BinaryIO]:
     """A file to write and to seek in, that becomes the target when all is well."""
-    if isinstance(target, (str, os.PathLike)):
+    if isinstance(target, Place):
+        with target.open_whole() as file:
+            yield file
+    elif isinstance(target, (str, os.PathLike)):
         with open_whole(target) as file:
             yield file
     elif type(target) is io.BytesIO and not target.getbuffer() and not target.tell():
