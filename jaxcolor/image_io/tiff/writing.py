@@ -8,13 +8,13 @@ included, and a new main directory at the end takes its place.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable
 from typing import BinaryIO
 
+import imagecodecs
 import numpy as np
 
-from jaxcolor.image_io.deflate import BLOCK, LEVEL, blocks, side_by_side
+from jaxcolor.image_io.deflate import BLOCK, blocks, side_by_side
 from jaxcolor.image_io.errors import Refused
 from jaxcolor.image_io.metadata import exif
 from jaxcolor.image_io.metadata.ifd import LONG, RATIONAL, SHORT, Value, packed
@@ -26,6 +26,8 @@ _EMPTY = b"II*\0\0\0\0\0"
 _MAX_SIZE = 2**32 - 1  # what offsets can say
 _DEFLATE, _RGB, _CHUNKY, _HORIZONTAL, _UNASSOCIATED, _INCH = 8, 2, 1, 2, 2, 2
 _DPI_PARTS = 10_000
+# libdeflate's level 2 takes half of the time of zlib's 3 for files of the same size.
+_LEVEL = 2
 
 
 def write(
@@ -124,4 +126,4 @@ def _compressed(block: np.ndarray, order: str) -> bytes:
     differences = block.copy()
     differences[:, 1:] -= block[:, :-1]
     stored = differences.astype(f"{order}u{block.itemsize}", copy=False)
-    return zlib.compress(stored.tobytes(), LEVEL)
+    return imagecodecs.deflate_encode(stored.tobytes(), level=_LEVEL)
