@@ -29,8 +29,8 @@ _HOMES = {
     "load": "jaxcolor.weights",
 }
 _SUBMODULES = (
-    *("album", "color", "engine", "evaluation", "image_io", "metrics", "models", "porting"),
-    *("predict", "refine", "training", "weights"),
+    *("album", "color", "engine", "evaluation", "exporting", "image_io", "metrics", "models"),
+    *("porting", "predict", "refine", "training", "weights"),
 )
 
 __all__ = [

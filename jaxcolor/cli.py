@@ -1,4 +1,4 @@
-"""The command line: `jaxcolor colorize | models | serve`.
+"""The command line: `jaxcolor colorize | export | models | port | serve`.
 
 Nothing that is slow to import stands at the top: `--help` and `--version` answer at once.
 """
@@ -22,6 +22,7 @@ import click
 
 from jaxcolor import __version__, engine, image_io
 from jaxcolor.controls import CONTROLS, SIZE, Controls
+from jaxcolor.exporting.command import export
 from jaxcolor.porting.command import port
 from jaxcolor.web.settings import Settings as ServerSettings
 
@@ -42,6 +43,7 @@ def main() -> None:
     """Gives grey photographs their colours back."""
 
 
+main.add_command(export)
 main.add_command(port)
 
 

@@ -126,4 +126,4 @@ def _compressed(block: np.ndarray, order: str) -> bytes:
     differences = block.copy()
     differences[:, 1:] -= block[:, :-1]
     stored = differences.astype(f"{order}u{block.itemsize}", copy=False)
-    return imagecodecs.deflate_encode(stored.tobytes(), level=_LEVEL)
+    return bytes(imagecodecs.deflate_encode(stored.tobytes(), level=_LEVEL))
