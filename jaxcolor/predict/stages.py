@@ -19,6 +19,7 @@ from jaxcolor.controls import UNTOUCHED, Controls
 from jaxcolor.hints import Hint
 from jaxcolor.models.colorizer import Params
 from jaxcolor.predict import framing, pure, spread, tiles
+from jaxcolor.predict.spread import grid_for
 from jaxcolor.predict.view import Shape, View, answer_shape, shape_for, shapes
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "compile_hints",
     "compile_network",
     "compile_painting",
+    "grid_for",
     "kind_of",
     "paint",
     "run_network",
@@ -119,7 +121,7 @@ def _with_hints(
 ) -> tuple[Float[np.ndarray, "p q 3"], Controls]:
     size = pixels.shape[:2]
     placed = spread.spots(hints, size)
-    grid = spread.grid_for(small.shape[:2], size)
+    grid = grid_for(small.shape[:2], size)
     guide = None if grid == small.shape[:2] else tiles.shrink_by_tiles(pixels, grid)
     controls = jax.tree.map(np.float32, jax.device_get(controls))
     arguments = small, guide, placed, controls, np.array(size, np.float32)
@@ -152,26 +154,17 @@ def compile_painting(shape: Shape, kind: Kind) -> None:
         pass  # one tile, as all of them are
 
 
-def compile_hints(shape: Shape, size: Shape, kind: Kind) -> None:
-    """Compiles what `paint` needs for hints, beside what it needs without.
+def compile_hints(shape: Shape, grid: Shape) -> None:
+    """Compiles what `paint` needs for hints, beside `compile_painting` of their grid.
 
     Args:
       shape: of the colours.
-      size: of the picture.
-      kind: of the picture.
+      grid: of `grid_for`.
     """
-    grid = spread.grid_for(shape, size)
-    small, guide = np.zeros((*shape, 3), np.float32), np.zeros(grid, np.float32)
-    arguments = (
-        small,
-        None if grid == shape else guide,
-        spread.spots((), size),
-        UNTOUCHED,
-        np.array(size, np.float32),
-    )
-    pure.with_hints(*pure.on_device(arguments))
-    if grid != shape:
-        compile_painting(grid, kind)
+    guide = None if grid == shape else np.zeros(grid, np.float32)
+    placed, size = spread.spots((), grid), np.array(grid, np.float32)
+    small = np.zeros((*shape, 3), np.float32)
+    pure.with_hints(*pure.on_device((small, guide, placed, UNTOUCHED, size)))
 
 
 # -- what is a picture -----------------------------------------------------------------------------
