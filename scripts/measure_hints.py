@@ -14,7 +14,7 @@ from typing import NamedTuple
 import click
 import numpy as np
 from PIL import Image, ImageDraw
-from sheet import Row, save_sheet
+from sheet import GAP
 
 from jaxcolor import hints
 
@@ -148,7 +148,10 @@ def picture(photo: Path, texts: tuple[str, ...], width: int, output: Path) -> No
         y, x, _ = hint.placed((grey.height, grey.width))
         dot = [x * width - 5, y * height - 5, x * width + 5, y * height + 5]
         draw.ellipse(dot, fill=hint.rgb, outline="white", width=2)
-    save_sheet(output, [Row(pictures)])
+    both = Image.new("RGB", (2 * width + GAP, height), "white")
+    for i, one in enumerate(pictures):
+        both.paste(one, (i * (width + GAP), 0))
+    both.save(output, quality=82)
 
 
 if __name__ == "__main__":
