@@ -17,7 +17,7 @@ PACKAGE = Path(jaxcolor.__file__).parent
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
     ("atomic", "cache", "fetch", "compilation", "color", "controls", "image_io", "metrics"),
-    ("storage",),
+    ("storage", "hints", "strokes"),
     ("models",),
     ("porting", "weights", "refine", "predict"),
     ("training", "evaluation", "robustness", "exporting", "engine"),
