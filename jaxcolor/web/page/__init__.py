@@ -37,6 +37,7 @@ def mount(app: FastAPI, settings: Settings) -> None:
             for format in image_io.WRITTEN
         ),
         controls="".join(map(_slider, CONTROLS)),
+        most_hints=128,
         suffixes=html.escape(json.dumps({f.media_type: f.suffixes for f in image_io.WRITTEN})),
     )
 
