@@ -24,6 +24,8 @@ _STATIC = Path(__file__).with_name("static")
 _STEPS = 20  # of a slider, from 0 to 1
 _SLIDER = Template(Path(__file__).with_name("slider.html").read_text(encoding="utf-8"))
 
+_HINTS = {"most": 128, "neutral": "neutral", "keep": "keep", "suffix": ".hints.json"}
+
 
 def mount(app: FastAPI, settings: Settings) -> None:
     """Adds the page at `/` and its files below `/static/`."""
@@ -37,7 +39,7 @@ def mount(app: FastAPI, settings: Settings) -> None:
             for format in image_io.WRITTEN
         ),
         controls="".join(map(_slider, CONTROLS)),
-        most_hints=128,
+        hints=html.escape(json.dumps(_HINTS)),
         suffixes=html.escape(json.dumps({f.media_type: f.suffixes for f in image_io.WRITTEN})),
     )
 

@@ -1,6 +1,6 @@
 // Hints as dots on the photo: put, moved, coloured, removed, by mouse, finger and keyboard.
 
-import { KEEP, NEUTRAL, at, colourWords, hint, inWords, most, placeWords, read } from "./hints.js";
+import { KEEP, NEUTRAL, at, colourWords, hint, inWords, most, placeWords, read, suffix } from "./hints.js";
 import { hex, rgbToLab } from "./lab.js";
 import * as palette from "./palette.js";
 import { sample } from "./sample.js";
@@ -46,6 +46,7 @@ export function show(given) {
 
 function leave() {
   picking = null;
+  lens.hidden = true;
   palette.close();
   fresh = null;
   say("");
@@ -123,10 +124,11 @@ function choose(given, act = `palette ${++acts}`) {
     title: given.colour ? `Hint ${number(id)}` : "Which colour is it here?",
     anchor: dot,
     colour: given.colour,
+    radius: given.radius,
     lightness: byId("grey").decode().then(() => rgbToLab(sample(byId("grey"), given))[0]),
     automatic: photo.automatic().then((picture) => hex(sample(picture, given))),
-    chosen(colour) {
-      const now = { ...current(id), colour };
+    chosen({ colour, radius }) {
+      const now = { ...current(id), colour, radius };
       fresh = null;
       photo.hints.put(now, act);
       changed(`Hint ${number(id)}: ${colourWords(colour)}`);
@@ -253,7 +255,11 @@ aim.addEventListener("click", () => (picking ? take(target) : add(target)));
 
 addEventListener("keydown", (event) => {
   if (layer.hidden) return;
-  if (event.key === "Escape" && picking) return back();
+  if (event.key === "Escape" && picking) {
+    event.preventDefault(); // or it would close the palette that opens
+    say("");
+    return back();
+  }
   const writing = event.target.matches?.("input[type=text], input[type=number]");
   if (!(event.ctrlKey || event.metaKey) || event.altKey || writing) return;
   const letter = event.key.toLowerCase();
@@ -297,6 +303,7 @@ function back() {
   const { given, act } = picking;
   picking = null;
   lens.hidden = true;
+  aimAt(target);
   render();
   choose(current(given.id), act);
 }
@@ -319,8 +326,8 @@ byId("remove-hints").addEventListener("click", () => {
 });
 byId("save-hints").addEventListener("click", () => {
   const file = new Blob([photo.hints.text], { type: "application/json" });
-  hooks.hand(file, `${photo.stem}.hints.json`);
-  say(`Saved as ${photo.stem}.hints.json`);
+  hooks.hand(file, photo.stem + suffix);
+  say(`Saved as ${photo.stem}${suffix}`);
 });
 byId("load-hints").addEventListener("change", (event) => {
   for (const file of event.target.files) load(file);

@@ -2,17 +2,17 @@
 
 import { nameOf, parsed } from "./lab.js";
 
-export const NEUTRAL = "neutral"; // stays grey
-export const KEEP = "keep"; // stays as the program has it
-export const most = Number(document.body.dataset.mostHints);
+// What the server calls them: `neutral` stays grey, `keep` stays as the program has it.
+export const { most, neutral: NEUTRAL, keep: KEEP, suffix } = JSON.parse(document.body.dataset.hints);
 
 const WORDS = { [NEUTRAL]: "grey", [KEEP]: "left as it is" };
 const PLACES = 1e4; // what a share is rounded to: finer than a pixel of a preview
-const NO_HINTS = "This is no file of colour hints";
+const WHOLE = "x and y count pixels; the page takes shares of width and height, as it saves them.";
+const OUTSIDE = "x and y must be shares of width and height, from 0 to 1.";
 
 let count = 0; // so that a dot of the page stays the same one while its hint changes
 
-/** The hints of a photo. Each is {id, x, y, colour} and never changes: a change puts another there. */
+/** The hints of a photo. Each is {id, x, y, colour, radius?}; it never changes, but is replaced. */
 export class Hints {
   constructor() {
     this.steps = [[]];
@@ -71,9 +71,9 @@ export function hint(x, y, colour) {
   return { id: ++count, ...at(x, y), colour };
 }
 
-/** A place in the photo, as shares. */
+/** A place in the photo, as shares. They are never whole: in a file, whole numbers count pixels. */
 export function at(x, y) {
-  const share = (value) => Math.round(PLACES * Math.min(1, Math.max(0, value))) / PLACES;
+  const share = (value) => Math.min(PLACES - 1, Math.max(1, Math.round(PLACES * value))) / PLACES;
   return { x: share(x), y: share(y) };
 }
 
@@ -87,18 +87,29 @@ export function read(text) {
   try {
     given = JSON.parse(text);
   } catch {
-    throw new Error(`${NO_HINTS}: it is not JSON.`);
+    throw new Error("This is no file of colours: it is not JSON.");
   }
-  if (!Array.isArray(given)) throw new Error(`${NO_HINTS}: it has no list.`);
-  if (given.length > most) throw new Error(`It has ${given.length} hints; at most ${most} can be used.`);
-  return given.map((each, i) => {
-    const inside = [each?.x, each?.y].every((share) => typeof share === "number" && share >= 0 && share <= 1);
-    if (!inside) throw new Error(`Hint ${i + 1}: x and y must be shares of width and height, from 0 to 1.`);
-    const known = [NEUTRAL, KEEP].includes(each.colour) ? each.colour : parsed(String(each.colour));
-    if (!known) throw new Error(`Hint ${i + 1}: “${each.colour}” is no colour.`);
-    const radius = typeof each.radius === "number" ? { radius: each.radius } : {};
-    return { ...hint(each.x, each.y, known), ...radius };
+  const list = given?.hints ?? given;
+  if (!Array.isArray(list)) throw new Error("This is no file of colours: it has no list.");
+  if (list.length > most) throw new Error(`It has ${list.length} hints; at most ${most} can be used.`);
+  return list.map((each, i) => {
+    try {
+      return checked(each ?? {});
+    } catch (problem) {
+      throw new Error(`Hint ${i + 1}: ${problem.message}`);
+    }
   });
+}
+
+function checked({ x, y, colour, radius }) {
+  const isShare = (value) => typeof value === "number" && value >= 0 && value <= 1;
+  if (Number.isInteger(x) && Number.isInteger(y)) throw new Error(WHOLE);
+  if (!isShare(x) || !isShare(y)) throw new Error(OUTSIDE);
+  const named = Array.isArray(colour) ? `rgb(${colour})` : String(colour);
+  const known = [NEUTRAL, KEEP].includes(colour) ? colour : parsed(named);
+  if (!known) throw new Error(`“${colour}” is no colour.`);
+  if (radius != null && (!isShare(radius) || !radius)) throw new Error("radius must be a share, from 0 to 1.");
+  return { ...hint(x, y, known), radius: radius ?? undefined };
 }
 
 export const colourWords = (colour) => WORDS[colour] ?? nameOf(colour);

@@ -20,10 +20,10 @@ let task = null; // what it is open for
  * @param {Object} given
  *   title: which hint it is
  *   anchor: the dot
- *   colour: the hint's own; null where it has none yet
+ *   colour, radius: the hint's own; no colour where it has none yet
  *   lightness: of the photo there, a promise of L
  *   automatic: a promise of the colour there without hints
- *   chosen(colour), pick(), remove(), closed(): what happens
+ *   chosen({colour, radius}), pick(), remove(), closed(): what happens
  */
 export async function open(given) {
   close();
@@ -35,6 +35,7 @@ export async function open(given) {
   palette.showPopover();
   place();
   show(given.colour);
+  reach(given.radius);
   const lightness = await given.lightness;
   if (task !== given) return;
   task.light = lightness;
@@ -137,8 +138,26 @@ function focus() {
 
 function choose(colour) {
   show(colour);
-  task.chosen(colour);
+  task.chosen({ colour, radius: task.radius });
 }
+
+// How far the colour goes; a file may say what the list has not.
+function reach(radius) {
+  const select = byId("reach");
+  select.querySelector("[data-own]")?.remove();
+  const value = String(radius ?? "");
+  if (![...select.options].some((option) => option.value === value)) {
+    const own = new Option(`${Math.round(100 * radius)} % of the photo`, value);
+    own.dataset.own = "";
+    select.append(own);
+  }
+  select.value = value;
+}
+
+byId("reach").addEventListener("change", (event) => {
+  task.radius = event.target.value ? Number(event.target.value) : undefined;
+  if (task.colour) choose(task.colour);
+});
 
 neutral.value = NEUTRAL;
 keep.value = KEEP;
