@@ -2,12 +2,10 @@
 
 import { KEEP, NEUTRAL, at, colourWords, hint, inWords, most, placeWords, read, suffix } from "./hints.js";
 import { hex, rgbToLab } from "./lab.js";
+import { byArrow, follow, placeOf } from "./moves.js";
 import * as palette from "./palette.js";
 import { sample } from "./sample.js";
 
-const STEP = 0.01; // of an arrow key, as a share; with Shift five times as far
-const STILL = 4; // pixels that a press may move and is no drag
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const PICKING = "Click the place whose colour to take; Escape leaves it as it is.";
 
 const byId = (id) => document.getElementById(id);
@@ -18,6 +16,7 @@ const dots = new Map(); // id of a hint -> its button
 let photo = null;
 let shown = null; // its hints, of the picture in its file that is looked at
 let fresh = null; // a hint that has no colour yet
+let open = null; // the hint whose palette is open
 let picking = null; // the hint that takes its colour from the photo
 let hooks = null;
 let acts = 0; // palettes that were opened: what is chosen in one is one step to undo
@@ -73,6 +72,7 @@ function render() {
     const dot = dots.get(each.id) ?? made(each.id);
     const kind = { [NEUTRAL]: "neutral", [KEEP]: "keep" }[each.colour] ?? (each.colour ? "" : "fresh");
     dot.className = `dot ${kind}`;
+    dot.classList.toggle("open", each.id === open);
     dot.style.left = `${100 * each.x}%`;
     dot.style.top = `${100 * each.y}%`;
     dot.style.setProperty("--swatch", each.colour?.startsWith("#") ? each.colour : "");
@@ -119,29 +119,43 @@ function choose(given, act = `palette ${++acts}`) {
   const { id } = given;
   const dot = dots.get(id);
   dot.focus({ preventScroll: true });
-  dot.classList.add("open");
   palette.open({
     title: given.colour ? `Hint ${number(id)}` : "Which colour is it here?",
     anchor: dot,
     colour: given.colour,
     radius: given.radius,
-    lightness: byId("grey").decode().then(() => rgbToLab(sample(byId("grey"), given))[0]),
-    automatic: photo.automatic().then((picture) => hex(sample(picture, given))),
+    lightness: lightnessAt(given),
+    automatic: automaticAt(given),
     chosen({ colour, radius }) {
       const now = { ...current(id), colour, radius };
       fresh = null;
       photo.hints.put(now, act);
       changed(`Hint ${number(id)}: ${colourWords(colour)}`);
-      dot.classList.add("open");
     },
     pick: () => pick(current(id), act),
     remove: () => remove(id),
     closed() {
+      open = null;
       if (!picking) fresh = null;
       render();
       setTimeout(() => refocus(dot));
     },
   });
+  open = id;
+  render();
+}
+
+async function lightnessAt(place) {
+  await byId("grey").decode();
+  return rgbToLab(sample(byId("grey"), place))[0];
+}
+
+async function automaticAt(place) {
+  try {
+    return hex(sample(await photo.automatic(), place));
+  } catch {
+    return null; // refused, or not reached: the photo's own preview tells
+  }
 }
 
 // A dot that had the focus may be gone.
@@ -173,56 +187,34 @@ function step(by) {
 
 let dragged = false; // the click that ends a drag is none
 
-function placeOf(event) {
-  const box = layer.getBoundingClientRect();
-  return at((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
-}
-
 layer.addEventListener("click", (event) => {
-  if (event.target !== layer || dragged) return;
-  if (picking) take(placeOf(event));
-  else add(placeOf(event));
+  if (event.target !== layer) return;
+  const place = placeOf(event, layer);
+  if (picking) take(place);
+  else add(place);
 });
 
 function drag(start, id) {
   dragged = false;
-  if (start.button !== 0) return;
-  const dot = dots.get(id);
-  const from = current(id);
-  const act = `drag ${id} ${start.timeStamp}`;
-  dot.setPointerCapture(start.pointerId);
-  const move = (event) => {
-    const way = [event.clientX - start.clientX, event.clientY - start.clientY];
-    if (!dragged && Math.hypot(...way) < STILL) return;
-    dragged = true;
-    const box = layer.getBoundingClientRect();
-    const place = at(from.x + way[0] / box.width, from.y + way[1] / box.height);
-    if (from === fresh || !photo.hints.get(id)) return;
+  if (start.button !== 0 || !photo.hints.get(id)) return;
+  const act = `drag ${++acts}`;
+  const moved = (place) => {
+    if (!photo.hints.get(id)) return; // undone meanwhile
     photo.hints.put({ ...current(id), ...place }, act);
     render();
   };
-  const end = () => {
-    dot.removeEventListener("pointermove", move);
-    dot.removeEventListener("lostpointercapture", end);
-    if (dragged && photo.hints.get(id)) changed(`Hint ${number(id)} moved: ${placeWords(current(id))}`);
-    setTimeout(() => (dragged = false)); // after the click
+  const done = () => {
+    dragged = true;
+    setTimeout(() => (dragged = false));
+    if (photo.hints.get(id)) changed(`Hint ${number(id)} moved: ${placeWords(current(id))}`);
   };
-  dot.addEventListener("pointermove", move);
-  dot.addEventListener("lostpointercapture", end);
+  follow(start, current(id), layer, moved, done);
 }
 
 // -- the keyboard ---------------------------------------------------------------------------------
 
-function moved(event, { x, y }) {
-  const way = ARROWS[event.key];
-  if (!way) return null;
-  event.preventDefault();
-  const far = STEP * (event.shiftKey ? 5 : 1);
-  return at(x + far * way[0], y + far * way[1]);
-}
-
 function key(event, id) {
-  const place = moved(event, current(id));
+  const place = byArrow(event, current(id));
   if (place && photo.hints.get(id)) {
     photo.hints.put({ ...current(id), ...place }, `keys ${id}`);
     render();
@@ -245,7 +237,7 @@ function aimAt(place) {
 
 aim.addEventListener("focus", () => aimAt(target));
 aim.addEventListener("keydown", (event) => {
-  const place = moved(event, target);
+  const place = byArrow(event, target);
   if (!place) return;
   aimAt(place);
   if (picking) look(place);
@@ -287,7 +279,7 @@ function look(place) {
   lens.style.setProperty("--swatch", hex(sample(byId("colour"), place)));
 }
 
-layer.addEventListener("pointermove", (event) => picking && look(placeOf(event)));
+layer.addEventListener("pointermove", (event) => picking && look(placeOf(event, layer)));
 
 function take(place) {
   const { given, act } = picking;

@@ -22,7 +22,7 @@ let task = null; // what it is open for
  *   anchor: the dot
  *   colour, radius: the hint's own; no colour where it has none yet
  *   lightness: of the photo there, a promise of L
- *   automatic: a promise of the colour there without hints
+ *   automatic: a promise of the colour there without hints, or of null
  *   chosen({colour, radius}), pick(), remove(), closed(): what happens
  */
 export async function open(given) {
@@ -43,7 +43,7 @@ export async function open(given) {
   note(given.colour);
   focus();
   place();
-  const own = await given.automatic.catch(() => null);
+  const own = await given.automatic;
   if (task !== given || !own) return;
   automatic.value = own;
   automatic.disabled = false;
