@@ -1,4 +1,4 @@
-"""Makes the pictures of the page in docs/images: empty, a result, an error; on a desk and a phone.
+"""Makes the pictures of the page in docs/images: empty, a result, colours by hand, an error.
 
 python scripts/screenshots.py -o docs/images
 
@@ -26,6 +26,7 @@ _FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 _LETTER = FilePayload(name="letter.txt", mimeType="text/plain", buffer=b"Dear all, " * 99)
+_HINTS = ((0.62, 0.15, "#7fb0e0"), (0.5, 0.9, "#b08a5a"), (0.33, 0.76, "#a03020"))
 _SCREENS: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1200, "height": 860}},
     "phone": {
@@ -77,10 +78,26 @@ def main(output: Path) -> None:
             page.set_input_files("#files", EXAMPLES / "black-canyon-1871.jpg")
             wait_until_done(page)
             _save(page, output / f"page-result-{screen}.jpg")
+            _colour_by_hand(page)
+            _save(page, output / f"page-hints-{screen}.jpg")
             page.goto(url, wait_until="networkidle")
             page.set_input_files("#files", files=_LETTER)
             expect(page.locator("#refusals li")).to_be_visible()
             _save(page, output / f"page-error-{screen}.jpg")
+
+
+def _colour_by_hand(page: Page) -> None:
+    """Hints for the canyon's photo, the palette of the last one open."""
+    page.get_by_role("radio", name="Your colours").check(force=True)
+    for x, y, colour in _HINTS:
+        box = page.locator("#dots").bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.fill("#typed", colour)
+        page.keyboard.press("Enter")
+    page.locator(".dot").last.click()
+    expect(page.locator("#automatic")).to_be_enabled()
+    wait_until_done(page)
 
 
 def _save(page: Page, path: Path) -> None:

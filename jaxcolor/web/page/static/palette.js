@@ -133,7 +133,8 @@ addEventListener("scroll", () => NARROW.matches || place(), { passive: true });
 const radios = () => [...palette.querySelectorAll("[name=swatch]")];
 
 function focus() {
-  (radios().find((swatch) => swatch.checked) ?? neutral).focus({ preventScroll: true });
+  const first = radios().find((swatch) => swatch.checked) ?? (task.colour ? byId("own") : neutral);
+  first.focus({ preventScroll: true });
 }
 
 function choose(colour) {
