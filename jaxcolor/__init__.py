@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from jaxcolor.hints import Hint
     from jaxcolor.models.colorizer import Params
     from jaxcolor.predict import Controls, colorize, colorize_batch
     from jaxcolor.weights import available_models, load
 
 _HOMES = {
     "Controls": "jaxcolor.predict",  # which makes it a pytree
+    "Hint": "jaxcolor.hints",
     "Params": "jaxcolor.models.colorizer",
     "available_models": "jaxcolor.weights",
     "colorize": "jaxcolor.predict",
@@ -29,12 +31,23 @@ _HOMES = {
     "load": "jaxcolor.weights",
 }
 _SUBMODULES = (
-    *("album", "color", "engine", "evaluation", "image_io", "metrics", "models", "porting"),
+    *(
+        "album",
+        "color",
+        "engine",
+        "evaluation",
+        "hints",
+        "image_io",
+        "metrics",
+        "models",
+        "porting",
+    ),
     *("predict", "refine", "training", "weights"),
 )
 
 __all__ = [
     "Controls",
+    "Hint",
     "Params",
     "__version__",
     "available_models",

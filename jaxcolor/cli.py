@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__, engine, image_io
+from jaxcolor import __version__, engine, hints, image_io
 from jaxcolor.controls import CONTROLS, SIZE, Controls
 from jaxcolor.porting.command import port
 from jaxcolor.web.settings import Settings as ServerSettings
 
 if TYPE_CHECKING:
     from jaxcolor.album import Job, Outcome
+    from jaxcolor.hints import Finder, Hint
     from jaxcolor.image_io import Source
     from jaxcolor.models.colorizer import Params
 
@@ -47,6 +48,15 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float | No
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a number to work with.")
     return value
+
+
+def _hints(
+    _context: click.Context, _option: click.Parameter, values: Sequence[str]
+) -> tuple[Hint, ...]:
+    try:
+        return hints.check(map(hints.from_text, values))
+    except hints.HintError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _controls(command: Callable[..., None]) -> Callable[..., None]:
@@ -103,6 +113,23 @@ _jobs = click.option(
     metavar="NAME",
     help=f"Of the results: {image_io.listed(image_io.NAMES, 'or')}.",
 )
+@click.option(
+    "--hint",
+    "places",
+    multiple=True,
+    metavar="X,Y[,RADIUS]=COLOUR",
+    callback=_hints,
+    help=f"{hints.SENTENCE} Whole numbers are pixels, others shares of the photo from 0 to 1. May"
+    " be given several times, for one photo.",
+)
+@click.option(
+    "--hints",
+    "hints_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Hints of one photo: JSON, or a PNG of its size that is transparent but for strokes."
+    f"  [default: NAME{hints.SUFFIX} beside each photo, if there is one]",
+)
 @_controls
 @click.option(
     "--size",
@@ -134,6 +161,8 @@ def colorize_photos(
     size: int | None,
     report: Path | None,
     frame: int | None,
+    places: tuple[Hint, ...],
+    hints_file: Path | None,
     **options: Any,
 ) -> None:
     """Colorize each PHOTO, and the photos in each FOLDER.
@@ -150,6 +179,7 @@ def colorize_photos(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written
     jobs = _plan(photos, output, recursive=recursive, format=format)
     _check_report(report, jobs)
+    found = _finder(places, hints_file, jobs)
     outcomes, left = album.sort_out(jobs, overwrite=overwrite)
     _tell_settled(outcomes)
     controls = Controls.taken_from(options)
@@ -158,7 +188,9 @@ def colorize_photos(
     settings = engine.Settings(**_given(options))
     load = functools.partial(_load, weights, size)
     untold: list[Outcome] = []
-    done = album.colorize_files(load, left, settings, controls, frame=frame, left=untold)
+    done = album.colorize_files(
+        load, left, settings, controls, frame=frame, hints=found, left=untold
+    )
     interrupted = False
     try:
         with contextlib.closing(_told(done, len(left))) as telling:
@@ -343,6 +375,26 @@ def _check_report(path: Path | None, jobs: Sequence[Job]) -> None:
         raise click.UsageError(f"{path}: is a photo, or becomes one; choose another --report")
 
 
+def _finder(places: tuple[Hint, ...], file: Path | None, jobs: Sequence[Job]) -> Finder | None:
+    """What finds the photo's hints, if the user named some; looks at them as far as it can be."""
+    if not places and file is None:
+        return None
+    if sum(not job.unread for job in jobs) > 1:
+        raise click.UsageError(
+            "--hint and --hints are for one photo; for several, put a file of hints beside each:"
+            f" NAME{hints.SUFFIX}"
+        )
+
+    def find(size: hints.Size | None) -> tuple[Hint, ...]:
+        return hints.check((*places, *(() if file is None else hints.read(file, size))))
+
+    try:
+        find(None)
+    except hints.HintError as error:
+        raise click.UsageError(str(error)) from None
+    return find
+
+
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Without those that are left out: their owners have defaults for them."""
     return {name: value for name, value in options.items() if value is not None}
@@ -400,9 +452,17 @@ def _told(done: Generator[Outcome, None, None], count: int) -> Generator[Outcome
             if outcome.status == "failed":
                 bar.write(f"jaxcolor: {outcome.reason}", file=sys.stderr)
             elif isinstance(target, Path):
-                bar.write(f"{photo} -> {_name(target)}", file=sys.stdout)
+                bar.write(f"{photo} -> {_name(target)}{_by_hints(outcome)}", file=sys.stdout)
             bar.update()
             yield outcome
+
+
+def _by_hints(outcome: Outcome) -> str:
+    if not outcome.hints:
+        return ""
+    count = f"{outcome.hints} hint{'s' if outcome.hints > 1 else ''}"
+    file = outcome.hints_file
+    return f" ({count})" if file is None else f" ({count} of {_name(file)})"
 
 
 def _name(file: Source) -> str:

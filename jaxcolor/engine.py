@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from jaxcolor import image_io
+from jaxcolor import hints, image_io
 from jaxcolor.controls import UNTOUCHED, Controls
+from jaxcolor.hints import Finder, Hint
 from jaxcolor.image_io import MAX_PIXELS, Format, PhotoError, Source, TooLarge
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Wish:
       format: as `save_photo` takes it.
       frame: as `open_photo` takes it.
       prepare: is called with the photo when it is read; gives it back, or raises why it fails.
+      hints: is called with the photo's height and width; gives the colours that the user knows, or
+        raises why there are none. None: there are none.
     """
 
     model: str
@@ -73,6 +76,7 @@ class Wish:
     format: str | None = None
     frame: int | None = None
     prepare: Callable[[Photo], Photo] | None = None
+    hints: Finder | None = None
 
 
 class GivenUp(Exception):
@@ -87,11 +91,13 @@ class Job:
       format: of the target.
       size: height and width in pixels.
       warnings: what of the photo could not be read, or not be kept in the format.
+      hints: the colours that the user knows.
     """
 
     format: Format
     size: tuple[int, int]
     warnings: tuple[str, ...] = ()
+    hints: tuple[Hint, ...] = ()
 
     def __init__(self, source: Source, target: Source, wish: Wish):
         self.source, self.target, self.wish = source, target, wish
@@ -192,7 +198,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
 
         Returns:
           A job, whose `done` raises `PhotoError` where the photo cannot be read, or not be written
-          as wished, and `GivenUp` after `Job.give_up`.
+          as wished, `HintError` where a hint cannot be, and `GivenUp` after `Job.give_up`.
         """
         job = Job(source, target, wish)
         with self._changed:
@@ -253,6 +259,8 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             self.room.give_back(job, keep=photo.size[0] * photo.size[1])
             job.source, job.size, job.warnings = "", photo.size, photo.warnings
             job.format = image_io.check_writable(job.target, photo, format=job.wish.format)
+            if job.wish.hints is not None:
+                job.hints = hints.check(job.wish.hints(photo.size), photo.size)
             with self._changed:
                 job.photo = photo
                 self._foresee(job)
@@ -286,7 +294,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         params = self._colorizers.get(job.wish.model)
         if params is None or self._programs is None:
             return
-        if needs := self._programs.needed(params, job.photo):
+        if needs := self._programs.needed(params, job.photo, hinted=bool(job.hints)):
             job.needs = needs
 
     # -- the network -------------------------------------------------------------------------------
@@ -374,8 +382,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
     def _painted(self, job: Job, photo: Photo, small: np.ndarray) -> Iterator[np.ndarray]:
         from jaxcolor.predict import stages
 
-        job.needs.painting.result()
-        for strip in stages.paint(photo.pixels, small, job.wish.controls):
+        for program in (job.needs.painting, job.needs.hints):
+            if program is not None:
+                program.result()
+        for strip in stages.paint(photo.pixels, small, job.wish.controls, job.hints):
             job.check()
             yield strip
 

@@ -16,7 +16,18 @@ import jaxcolor
 PACKAGE = Path(jaxcolor.__file__).parent
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
-    ("atomic", "cache", "fetch", "compilation", "color", "controls", "image_io", "metrics"),
+    (
+        "atomic",
+        "cache",
+        "fetch",
+        "compilation",
+        "color",
+        "controls",
+        "image_io",
+        "hints",
+        "strokes",
+        "metrics",
+    ),
     ("models",),
     ("porting", "weights", "refine", "predict"),
     ("training", "evaluation", "robustness", "engine"),

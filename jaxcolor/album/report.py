@@ -23,12 +23,16 @@ class Outcome:
         read, or the run was interrupted.
       reason: why it was skipped or failed, on one line; of a failure with the file's name.
       warnings: what of the photo could not be read, or not be kept in the result's format.
+      hints: how many colours the user gave.
+      hints_file: the file beside the photo that they are from.
     """
 
     job: Job
     status: Literal["done", "skipped", "failed"]
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    hints: int = 0
+    hints_file: Path | None = None
 
 
 def save_report(path: Path, outcomes: Iterable[Outcome]) -> None:
@@ -49,4 +53,6 @@ def _line(outcome: Outcome) -> dict[str, object]:
         "status": outcome.status,
         "reason": outcome.reason,
         "warnings": outcome.warnings,
+        "hints": outcome.hints,
+        "hints_file": outcome.hints_file and name_of(outcome.hints_file),
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import collections
 import functools
+import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxcolor import engine
@@ -13,6 +15,7 @@ from jaxcolor.album.places import make_folder
 from jaxcolor.album.plan import Job
 from jaxcolor.album.report import Outcome
 from jaxcolor.controls import UNTOUCHED, Controls
+from jaxcolor.hints import Finder, beside, read
 from jaxcolor.image_io import PhotoError, name_of
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ def colorize_files(
     controls: Controls = UNTOUCHED,
     *,
     frame: int | None = None,
+    hints: Finder | None = None,
     left: list[Outcome] | None = None,
 ) -> Generator[Outcome, None, None]:
     """Does the jobs, and tells of each as it ends, in their order.
@@ -42,6 +46,8 @@ def colorize_files(
       settings: how much is done at once; where there is only one photo, a batch of 1 is best.
       controls: how the colours are wished.
       frame: as `open_photo` takes it.
+      hints: those of the photo, if there is one only. None: those of the file beside each photo,
+        where there is one (`jaxcolor.hints.beside`).
       left: where the run is ended in the middle, gets what became of those that were not told of:
         done or failed in the meantime, or skipped. One that was told of last may be among them.
 
@@ -51,17 +57,19 @@ def colorize_files(
     if not jobs:
         return
     waiting = collections.deque(jobs)
-    begun: collections.deque[tuple[Job, engine.Job]] = collections.deque()
+    begun: collections.deque[tuple[Job, engine.Job, Path | None]] = collections.deque()
 
     def running() -> list[Future[None]]:
-        return [work.done for _, work in begun if not work.done.done()]
+        return [work.done for _, work, _ in begun if not work.done.done()]
 
     def begin_some() -> None:
         for _ in range(min(_AHEAD - len(running()), len(waiting))):
             job = waiting[0]
             prepare = functools.partial(make_folder, job)
-            wish = engine.Wish("", controls, job.format, frame, prepare)
-            begun.append((job, pipeline.submit(job.photo, job.target, wish)))
+            file = None if hints else _hints_file(job)
+            finder = functools.partial(read, file) if file else hints
+            wish = engine.Wish("", controls, job.format, frame, prepare, finder)
+            begun.append((job, pipeline.submit(job.photo, job.target, wish), file))
             waiting.popleft()
         if not waiting:
             pipeline.finish()
@@ -78,17 +86,23 @@ def colorize_files(
                 wait(running(), return_when=FIRST_COMPLETED)
     except BaseException:
         if left is not None:
-            left += [_outcome(job, work) for job, work in begun]
+            left += [_outcome(*one) for one in begun]
             left += [Outcome(job, "skipped", _INTERRUPTED) for job in waiting]
         raise
 
 
-def _outcome(job: Job, work: engine.Job) -> Outcome:
+def _hints_file(job: Job) -> Path | None:
+    return beside(Path(job.photo)) if isinstance(job.photo, (str, os.PathLike)) else None
+
+
+def _outcome(job: Job, work: engine.Job, hints_file: Path | None) -> Outcome:
     error = work.done.exception() if work.done.done() else engine.GivenUp()
     if isinstance(error, engine.GivenUp):
         return Outcome(job, "skipped", _INTERRUPTED, work.warnings)
     if error is None:
-        return Outcome(job, "done", warnings=work.warnings)
+        return Outcome(
+            job, "done", warnings=work.warnings, hints=len(work.hints), hints_file=hints_file
+        )
     reason = str(error)
     if isinstance(error, MemoryError):
         reason = f"{name_of(job.photo)}: too large for this machine's memory"

@@ -24,11 +24,13 @@ class Needs(NamedTuple):
       shape: of its view; those of one shape go through the network together.
       network: done when the network is compiled for that.
       painting: done when painting it is; as long as the photo is not known, when the network is.
+      hints: done when what hints need beside is; None: it has none.
     """
 
     shape: Shape
     network: Future[None]
     painting: Future[None]
+    hints: Future[None] | None = None
 
 
 class Programs:
@@ -43,12 +45,13 @@ class Programs:
         self._begun: dict[Hashable, Future[None]] = {}
         self._threads = ThreadPoolExecutor(2, "compile")
 
-    def needed(self, params: Params, photo: Photo | None) -> Needs | None:
+    def needed(self, params: Params, photo: Photo | None, *, hinted: bool = False) -> Needs | None:
         """Begins to compile what a photo needs.
 
         Args:
           params: the colorizer.
           photo: None: not decoded yet.
+          hinted: whether it has hints.
 
         Returns:
           None where that hangs on the photo's shape: a wrong guess would cost more than the wait.
@@ -61,15 +64,25 @@ class Programs:
             return Needs(shape, network, network)
         shape = shape_for(params, photo.size)
         # Painting first: its trace is short, and it is compiled while the network is traced.
-        painting = self._painting(params, shape, stages.kind_of(photo.pixels))
-        return Needs(shape, self._network(params, shape), painting)
+        answer, hints = answer_shape(params, shape), None
+        if hinted:
+            grid = stages.grid_for(answer, photo.size)
+            hints, answer = self._hints(answer, grid), grid
+        painting = self._painting(answer, stages.kind_of(photo.pixels))
+        return Needs(shape, self._network(params, shape), painting, hints)
 
     def compile_all(self, colorizers: Iterable[Params]) -> None:
         """Compiles all that photos of 8 and of 16 bits can need, and runs it once."""
         for params in colorizers:
             for shape in shapes(params):
-                paintings = [self._painting(params, shape, kind) for kind in stages.KINDS]
-                for program in (*paintings, self._network(params, shape)):
+                answer = answer_shape(params, shape)
+                grid = stages.grid_for(answer, shape)
+                programs = [
+                    *(self._painting(s, kind) for s in {answer, grid} for kind in stages.KINDS),
+                    self._hints(answer, grid),
+                    self._network(params, shape),
+                ]
+                for program in programs:
                     program.result()
                 view = stages.shrink(params, np.zeros(shape, np.uint8))
                 stages.run_network(params, [view], batch_size=self._batch_size)
@@ -82,9 +95,12 @@ class Programs:
         work = functools.partial(stages.compile_network, params, shape, batch_size=self._batch_size)
         return self._begin((params.config, shape), work)
 
-    def _painting(self, params: Params, shape: Shape, kind: Kind) -> Future[None]:
-        answer = answer_shape(params, shape)
+    def _painting(self, answer: Shape, kind: Kind) -> Future[None]:
         return self._begin((answer, kind), lambda: stages.compile_painting(answer, kind))
+
+    def _hints(self, answer: Shape, grid: Shape) -> Future[None]:
+        key = "hints", answer, grid
+        return self._begin(key, lambda: stages.compile_hints(answer, grid))
 
     def _begin(self, key: Hashable, work: Callable[[], None]) -> Future[None]:
         with self._lock:

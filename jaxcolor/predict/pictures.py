@@ -14,9 +14,10 @@ from PIL import Image
 
 from jaxcolor import image_io
 from jaxcolor.controls import Controls, Value
+from jaxcolor.hints import Hint
 from jaxcolor.image_io import Photo
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import pure, stages, tiles
+from jaxcolor.predict import pure, spread, stages, tiles
 
 Picture = TypeVar("Picture", np.ndarray, jax.Array, Image.Image)
 
@@ -25,6 +26,7 @@ def colorize(
     params: Params,
     image: Picture,
     *,
+    hints: Sequence[Hint] = (),
     saturation: Value = Controls.saturation,
     refine: Value = Controls.refine,
     size: int | None = None,
@@ -42,6 +44,8 @@ def colorize(
       image: (H, W), (H, W, 1) or (H, W, 3) of NumPy or JAX, uint8, uint16 or float in [0, 1], in
         sRGB, any size from 1x1, in any order of bytes. Or a Pillow image: what its `info` says is
         done, it is turned upright and converted to sRGB. A colour picture is greyed first.
+      hints: the colours that the user knows, up to `jaxcolor.hints.CAPACITY`; their order does not
+        matter. Static under `jit`.
       saturation: see `Controls`.
       refine: see `Controls`.
       size: see `controls.SIZE`. None: what the weights say. Static under `jit`.
@@ -59,14 +63,16 @@ def colorize(
     Raises:
       TypeError: not a picture, or of another type of number; a size that is no whole number.
       ValueError: a shape that is none of a picture; floats outside [0, 1]; a control out of range;
-        a size that is no multiple of what the network needs.
+        a size that is no multiple of what the network needs; a hint outside of the picture.
     """
     controls = Controls(saturation=saturation, refine=refine)
     if isinstance(image, jax.Array):
         stages.check(image)
         controls.check()
-        return pure.colorize_array(*pure.on_device((params.with_size(size), image, controls)))
-    return _colorized(params.with_size(size), [image], 1, controls)[0]
+        placed = spread.spots(hints, image.shape[:2]) if hints else None
+        arguments = params.with_size(size), image, controls, placed
+        return pure.colorize_array(*pure.on_device(arguments))
+    return _colorized(params.with_size(size), [image], 1, controls, [hints])[0]
 
 
 def colorize_batch(
@@ -74,6 +80,7 @@ def colorize_batch(
     images: Iterable[Picture],
     *,
     batch_size: int = 8,
+    hints: Iterable[Sequence[Hint]] | None = None,
     saturation: Value = Controls.saturation,
     refine: Value = Controls.refine,
     size: int | None = None,
@@ -87,6 +94,7 @@ def colorize_batch(
       params: from `jaxcolor.load`.
       images: as `colorize` takes them; kinds, types and sizes may be mixed.
       batch_size: photos in one pass of the network.
+      hints: those of each photo, in the photos' order. None: there are none.
       saturation: see `Controls`.
       refine: see `Controls`.
       size: see `colorize`.
@@ -95,18 +103,20 @@ def colorize_batch(
       A list of what `colorize` would give for each.
 
     Raises:
-      TypeError, ValueError: as `colorize`; and for a batch size below 1.
+      TypeError, ValueError: as `colorize`; for a batch size below 1; and where there are hints for
+        more or fewer photos than there are.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size: {batch_size} is not positive")
     controls = Controls(saturation=saturation, refine=refine)
-    return _colorized(params.with_size(size), images, batch_size, controls)
+    return _colorized(params.with_size(size), images, batch_size, controls, hints)
 
 
 def colorize_rows(
     params: Params,
     pixels: np.ndarray,
     *,
+    hints: Sequence[Hint] = (),
     saturation: Value = Controls.saturation,
     refine: Value = Controls.refine,
     size: int | None = None,
@@ -116,6 +126,7 @@ def colorize_rows(
     Args:
       params: from `jaxcolor.load`.
       pixels: as `colorize` takes an array; it must not change before the last rows are out.
+      hints: see `colorize`.
       saturation: see `Controls`.
       refine: see `Controls`.
       size: see `colorize`.
@@ -130,20 +141,26 @@ def colorize_rows(
     controls.check()
     params = params.with_size(size)
     (small,) = stages.run_network(params, [stages.shrink(params, pixels)], batch_size=1)
-    return stages.paint(pixels, small, controls)
+    return stages.paint(pixels, small, controls, hints)
 
 
 def _colorized(
-    params: Params, images: Iterable[Picture], batch_size: int, controls: Controls
+    params: Params,
+    images: Iterable[Picture],
+    batch_size: int,
+    controls: Controls,
+    hints: Iterable[Sequence[Hint]] | None,
 ) -> list[Picture]:
     controls.check()
     done: list[Picture] = []
-    waiting = iter(images)
+    waiting = (
+        zip(images, itertools.repeat(())) if hints is None else zip(images, hints, strict=True)
+    )
     while group := list(itertools.islice(waiting, batch_size)):
-        photos = list(map(_photo, group))
+        photos = [_photo(image) for image, _ in group]
         colours = _colours(params, [photo.pixels for photo in photos], batch_size)
-        for image, photo, small in zip(group, photos, colours, strict=True):
-            strips = stages.paint(photo.pixels, small, controls)
+        for (image, wished), photo, small in zip(group, photos, colours, strict=True):
+            strips = stages.paint(photo.pixels, small, controls, wished)
             done.append(_like(image, photo, _joined(strips, photo.pixels)))
     return done
 

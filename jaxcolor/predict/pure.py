@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -14,6 +15,7 @@ from jaxcolor import color
 from jaxcolor.controls import Controls
 from jaxcolor.models.colorizer import Params, as_seen, forward
 from jaxcolor.predict import framing
+from jaxcolor.predict.spread import Spots, grid_for, spread
 from jaxcolor.predict.view import Shape, View, shape_for
 from jaxcolor.refine import Taps, averaging, enlarge, resize_matrix, taps
 
@@ -37,15 +39,23 @@ def on_device(tree: Any) -> Any:
 
 
 @jax.jit
-def colorize_array(params: Params, image: Array, controls: Controls) -> Array:
+def colorize_array(
+    params: Params, image: Array, controls: Controls, hints: Spots | None = None
+) -> Array:
     """A picture (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or float -> RGB of its type."""
     lightness = to_lightness(image if image.ndim == 3 else image[..., None])
     height, width = lightness.shape
     shape = shape_for(params, (height, width))
     view = _view(params, lightness, shape)
     (small,) = predict(params, jax.tree.map(lambda part: part[None], view))
-    rows, columns = small.shape[:2]
     controls = jax.tree.map(lambda value: value.astype(jnp.float32), controls)
+    if hints is not None:
+        rows, columns = grid_for(small.shape[:2], (height, width))
+        matrices = resize_matrix(height, rows), resize_matrix(width, columns)
+        guide = shrink_tile(lightness, *matrices) if (rows, columns) != small.shape[:2] else None
+        photo = jnp.array([height, width], jnp.float32)
+        small, controls = with_hints(small, guide, hints, controls, photo)
+    rows, columns = small.shape[:2]
     small = prepare(small, averaging(rows, height), averaging(columns, width), controls)
     places = taps(rows, height), taps(columns, width)
     return paint_tile(lightness, small, *places, controls, image.dtype)
@@ -114,6 +124,33 @@ def _from_inside(ab: Float[Array, "b s t 2"], border: int) -> Float[Array, "b s 
 
 
 @jax.jit
+def with_hints(
+    small: Float[Array, "s t 3"],
+    guide: Float[Array, "p q"] | None,
+    hints: Spots,
+    controls: Controls,
+    photo: Float[Array, "2"],
+) -> tuple[Float[Array, "p q 3"], Controls]:
+    """The small picture with the colours of the hints, and the controls that are left to apply.
+
+    Args:
+      small: Lab, as the network gives it.
+      guide: L of the whole picture in a finer grid, if the hints need one.
+      hints: of the picture.
+      controls: the user's. The colour of a hint is not to be saturated, so that of the others is
+        here.
+      photo: the picture's height and width.
+    """
+    if guide is not None:
+        rows, columns = (taps(small.shape[i], guide.shape[i]) for i in (0, 1))
+        ab = enlarge(small, guide, rows, columns, controls.refine)
+        small = jnp.concatenate([guide[..., None], ab], axis=-1)
+    ab = _saturated(small[..., 1:], controls.saturation)
+    small = spread(jnp.concatenate([small[..., :1], ab], axis=-1), hints, photo)
+    return small, dataclasses.replace(controls, saturation=jnp.ones_like(controls.saturation))
+
+
+@jax.jit
 def prepare(
     small: Float[Array, "s t 3"],
     rows: Float[Array, "s s"],
@@ -129,11 +166,15 @@ def prepare(
       controls: of the user; what they do to the small picture is done here.
     """
     averaged = _matmul("is,stc,jt->ijc", rows, small, columns)
-    ab = averaged[..., 1:] * controls.saturation
+    ab = _saturated(averaged[..., 1:], controls.saturation)
+    return jnp.concatenate([averaged[..., :1], ab], axis=-1)
+
+
+def _saturated(ab: Float[Array, "s t 2"], factor: Float[Array, ""]) -> Float[Array, "s t 2"]:
+    ab = ab * factor
     # The larger one before the root, whose derivative at 0 is infinite.
     square = jnp.maximum(jnp.sum(ab * ab, axis=-1, keepdims=True), _MOST_CHROMA**2)
-    ab = ab * (_MOST_CHROMA / jnp.sqrt(square))
-    return jnp.concatenate([averaged[..., :1], ab], axis=-1)
+    return ab * (_MOST_CHROMA / jnp.sqrt(square))
 
 
 @functools.partial(jax.jit, static_argnames="dtype")

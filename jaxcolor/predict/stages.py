@@ -16,8 +16,10 @@ from jaxtyping import Float
 
 from jaxcolor import image_io
 from jaxcolor.controls import UNTOUCHED, Controls
+from jaxcolor.hints import Hint
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import framing, pure, tiles
+from jaxcolor.predict import framing, pure, spread, tiles
+from jaxcolor.predict.spread import grid_for
 from jaxcolor.predict.view import Shape, View, answer_shape, shape_for, shapes
 
 __all__ = [
@@ -25,8 +27,10 @@ __all__ = [
     "View",
     "answer_shape",
     "check",
+    "compile_hints",
     "compile_network",
     "compile_painting",
+    "grid_for",
     "kind_of",
     "paint",
     "run_network",
@@ -86,6 +90,7 @@ def paint(
     pixels: np.ndarray,
     small: Float[np.ndarray, "s t 3"],
     controls: Controls = UNTOUCHED,
+    hints: Sequence[Hint] = (),
 ) -> Iterator[np.ndarray]:
     """The picture in its colours, without the network.
 
@@ -93,6 +98,7 @@ def paint(
       pixels: the picture; it must not change before the last rows are out.
       small: what `run_network` gave for it.
       controls: the user's.
+      hints: likewise.
 
     Returns:
       Strips (rows, W, 3) of the picture's type, from the top.
@@ -101,7 +107,25 @@ def paint(
       TypeError, ValueError: as `colorize`, and at once, before the first strip is asked for.
     """
     controls.check()
-    return tiles.paint_by_tiles(_checked(pixels), small, controls)
+    pixels = _checked(pixels)
+    if hints:
+        small, controls = _with_hints(pixels, small, controls, hints)
+    return tiles.paint_by_tiles(pixels, small, controls)
+
+
+def _with_hints(
+    pixels: np.ndarray,
+    small: Float[np.ndarray, "s t 3"],
+    controls: Controls,
+    hints: Sequence[Hint],
+) -> tuple[Float[np.ndarray, "p q 3"], Controls]:
+    size = pixels.shape[:2]
+    placed = spread.spots(hints, size)
+    grid = grid_for(small.shape[:2], size)
+    guide = None if grid == small.shape[:2] else tiles.shrink_by_tiles(pixels, grid)
+    controls = jax.tree.map(np.float32, jax.device_get(controls))
+    arguments = small, guide, placed, controls, np.array(size, np.float32)
+    return jax.device_get(pure.with_hints(*pure.on_device(arguments)))
 
 
 # -- ahead of it -----------------------------------------------------------------------------------
@@ -128,6 +152,19 @@ def compile_painting(shape: Shape, kind: Kind) -> None:
     pixels = np.zeros((1, 1, channels), dtype)
     for _ in tiles.paint_by_tiles(pixels, np.zeros((*shape, 3), np.float32), UNTOUCHED):
         pass  # one tile, as all of them are
+
+
+def compile_hints(shape: Shape, grid: Shape) -> None:
+    """Compiles what `paint` needs for hints, beside `compile_painting` of their grid.
+
+    Args:
+      shape: of the colours.
+      grid: of `grid_for`.
+    """
+    guide = None if grid == shape else np.zeros(grid, np.float32)
+    placed, size = spread.spots((), grid), np.array(grid, np.float32)
+    small = np.zeros((*shape, 3), np.float32)
+    pure.with_hints(*pure.on_device((small, guide, placed, UNTOUCHED, size)))
 
 
 # -- what is a picture -----------------------------------------------------------------------------

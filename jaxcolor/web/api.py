@@ -22,6 +22,7 @@ from starlette.middleware.cors import CORSMiddleware
 from jaxcolor import __version__
 from jaxcolor.controls import Controls
 from jaxcolor.engine import Engine, Wish
+from jaxcolor.hints import Hint, HintError, from_json
 from jaxcolor.models.colorizer import Params
 from jaxcolor.web import exchange, page, problem
 from jaxcolor.web.admission import Door
@@ -174,7 +175,23 @@ def _wish(given: pydantic.BaseModel) -> Wish:
     values = given.model_dump()
     side = values.pop("fit")
     prepare = None if side is None else functools.partial(fit, side)
-    return Wish(controls=Controls.taken_from(values), prepare=prepare, **values)
+    hints = _hints(values.pop("hints"))
+    return Wish(
+        controls=Controls.taken_from(values),
+        prepare=prepare,
+        hints=None if not hints else lambda _: hints,
+        **values,
+    )
+
+
+def _hints(text: str | None) -> tuple[Hint, ...]:
+    if text is None:
+        return ()
+    try:
+        return from_json(text, shares=True)
+    except HintError as error:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        raise Problem(status, "wrong-option", f"hints: {error}.", "hints") from None
 
 
 def _headers(result: Coloured, wish: Wish) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pydantic
 
 from jaxcolor import image_io
 from jaxcolor.controls import CONTROLS
+from jaxcolor.hints import CAPACITY, SENTENCE
 from jaxcolor.web import problem
 
 MEDIA_TYPES = {format.name: format.media_type for format in image_io.WRITTEN}
@@ -41,6 +42,16 @@ class _Options(pydantic.BaseModel):
             le=8192,
             description="For a preview: the result has at most so many pixels in width and in"
             " height, 8 bits, and no metadata. Without it: the photo's own size.",
+        ),
+    ] = None
+    hints: Annotated[
+        str | None,
+        pydantic.Field(
+            max_length=16_384,
+            description=f"{SENTENCE} A JSON array of at most {CAPACITY} such objects:"
+            ' `{"x": 0.25, "y": 0.5, "colour": "#a03020", "radius": 0.1}`. x and y are shares of'
+            " the upright photo's width and height, radius is one of its long side and may be left"
+            " out.",
         ),
     ] = None
 
