@@ -26,7 +26,13 @@ _FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 _LETTER = FilePayload(name="letter.txt", mimeType="text/plain", buffer=b"Dear all, " * 99)
-_HINTS = ((0.62, 0.15, "#7fb0e0"), (0.5, 0.9, "#b08a5a"), (0.33, 0.76, "#a03020"))
+# Where, which colour, and how far it reaches: sky, water, sand, and the box on the boat.
+_HINTS = (
+    (0.62, 0.15, "#8fb4d8", ""),
+    (0.55, 0.7, "#66858a", ""),
+    (0.5, 0.9, "#a98c66", ""),
+    (0.335, 0.765, "#8c2f22", "0.04"),
+)
 _SCREENS: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1200, "height": 860}},
     "phone": {
@@ -89,10 +95,11 @@ def main(output: Path) -> None:
 def _colour_by_hand(page: Page) -> None:
     """Hints for the canyon's photo, the palette of the last one open."""
     page.get_by_role("radio", name="Your colours").check(force=True)
-    for x, y, colour in _HINTS:
+    for x, y, colour, reach in _HINTS:
         box = page.locator("#dots").bounding_box()
         assert box is not None
         page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.select_option("#reach", reach)
         page.fill("#typed", colour)
         page.keyboard.press("Enter")
     page.locator(".dot").last.click()
