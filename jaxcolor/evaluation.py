@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jaxcolor import color, image_io, metrics
+from jaxcolor.hints import Hint
 from jaxcolor.metrics import Picture, RawAccuracy
 from jaxcolor.models.colorizer import Params
 from jaxcolor.predict import colorize_batch
@@ -44,6 +45,25 @@ class Trial:
     truth: Picture
     grey: Picture
     prediction: Picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Hinted:
+    """What hints of the true colours brought a photo.
+
+    Attributes:
+      photo: the file.
+      chroma: the truth's mean CIE chroma.
+      gain: PSNR above that of the automatic result, dB.
+      distance: mean distance of ab between the hints and the result at their places.
+      moved: the share of pixels whose ab is another by 2 or more than in the automatic result.
+    """
+
+    photo: Path
+    chroma: float
+    gain: float
+    distance: float
+    moved: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +122,53 @@ def evaluate(
     """
     for trial in colorized(params, photos, batch_size=batch_size, **options):
         yield score(trial) if isinstance(trial, Trial) else trial
+
+
+def hinted(
+    params: Params, photos: Iterable[Path], count: int, *, batch_size: int = 8, **options: Any
+) -> Iterator[Hinted | image_io.PhotoError]:
+    """Measures what hints of the true colours bring, beside the automatic result.
+
+    Args:
+      params: from `jaxcolor.load`.
+      photos: files, in any order.
+      count: hints of each photo: the true mean colour of 7x7 pixels at random places, which hang on
+        the picture alone.
+      batch_size: photos in one pass of the network.
+      options: what else `colorize_batch` shall be told.
+    """
+    for trial in colorized(params, photos, batch_size=batch_size, **options):
+        if not isinstance(trial, Trial):
+            yield trial
+            continue
+        hints = true_hints(trial.truth, count)
+        (picture,) = colorize_batch(params, [trial.grey], batch_size=1, hints=[hints], **options)
+        truth, before, after = (
+            metrics.picture_to_lab(p) for p in (trial.truth, trial.prediction, picture)
+        )
+        there = np.array([after[int(hint.y), int(hint.x), 1:] for hint in hints])
+        wished = color.rgb_to_lab(np.array([hint.rgb for hint in hints], np.float32) / 255)[:, 1:]
+        moved = np.linalg.norm(np.asarray(after - before)[..., 1:], axis=-1)
+        yield Hinted(
+            photo=trial.photo,
+            chroma=metrics.mean_chroma(truth),
+            gain=metrics.psnr(picture, trial.truth) - metrics.psnr(trial.prediction, trial.truth),
+            distance=float(np.linalg.norm(there - np.asarray(wished), axis=1).mean()),
+            moved=float((moved >= 2).mean()),
+        )
+
+
+def true_hints(truth: Picture, count: int) -> list[Hint]:
+    """The mean colour of 7x7 pixels, those at the border's rim repeated, at random places."""
+    height, width, _ = truth.shape
+    wide = np.pad(truth, ((3, 3), (3, 3), (0, 0)), mode="edge")
+    random = np.random.default_rng([count, *truth[::64, ::64].ravel()])
+    places = zip(random.integers(0, height, count), random.integers(0, width, count), strict=True)
+    hints = []
+    for y, x in places:
+        red, green, blue = np.rint(wide[y : y + 7, x : x + 7].mean(axis=(0, 1))).astype(int)
+        hints.append(Hint(int(x), int(y), (int(red), int(green), int(blue))))
+    return hints
 
 
 def colorized(

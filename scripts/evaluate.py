@@ -20,6 +20,7 @@ from sheet import Row, save_sheet
 from tqdm import tqdm
 
 from jaxcolor.controls import SIZE
+from jaxcolor.hints import CAPACITY
 
 if TYPE_CHECKING:
     from jaxcolor import Params
@@ -68,6 +69,11 @@ class EvaluationError(click.ClickException):
     is_flag=True,
     help="Measure instead how far colours move when a photo fades, is framed, scratched, cropped.",
 )
+@click.option(
+    "--hints",
+    type=click.IntRange(1, CAPACITY),
+    help="Measure instead what so many hints of the true colours bring to each photo.",
+)
 def main(
     weights: str | None,
     data: Path,
@@ -76,6 +82,7 @@ def main(
     saturation: float | None,
     refine: float | None,
     robust: bool,
+    hints: int | None,
 ) -> None:
     """Print the figures of the colorized pictures beside those of the grey ones.
 
@@ -89,6 +96,9 @@ def main(
     _check(params, options)
     if robust:
         _print_distances(params, photos, options)
+        return
+    if hints is not None:
+        _print_hinted(params, photos, hints, options)
         return
     try:
         report = _evaluate(params, photos, data, out, {"weights": identity, "options": options})
@@ -205,6 +215,33 @@ def _print_distances(params: Params, photos: list[Path], options: dict[str, Any]
     click.echo(f"{len(each)} photos: mean distance of ab between clean and damaged")
     for name, distance in means.items():
         click.echo(f"{name:28}{distance:6.2f}")
+
+
+def _print_hinted(params: Params, photos: list[Path], count: int, options: dict[str, Any]) -> None:
+    """What hints bring: means over the photos with something to colour."""
+    from jaxcolor import evaluation, image_io
+
+    each = []
+    for one in tqdm(
+        evaluation.hinted(params, photos, count, **options),
+        total=len(photos),
+        unit="photo",
+        disable=None,
+    ):
+        if isinstance(one, image_io.PhotoError):
+            click.echo(f"evaluate: {one}", err=True)
+        elif one.chroma >= evaluation.LEAST_CHROMA:
+            each.append(one)
+    if not each:
+        raise EvaluationError("no photo with anything to colour")
+    click.echo(f"{len(each)} photos with {count} hints each, of the true colours")
+    for name, words, number in (
+        ("gain", "PSNR above the automatic result (dB)", "{:+.2f}"),
+        ("distance", "distance of ab at the hints", "{:.2f}"),
+        ("moved", "share of pixels whose ab moved by 2 or more", "{:.2f}"),
+    ):
+        mean = sum(getattr(one, name) for one in each) / len(each)
+        click.echo(f"{words:45}{number.format(mean):>8}")
 
 
 def _counts(found: int, summary: Summary) -> dict[str, int]:

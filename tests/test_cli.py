@@ -83,6 +83,57 @@ def test_controls_reach_the_colours(colorize, album: Path, params: jaxcolor.Para
         assert np.abs(plain - expected).max() > 3
 
 
+def test_hints_reach_the_colours(colorize, album: Path, params: jaxcolor.Params) -> None:
+    photo = np.asarray(Image.open(album / "clear.png").convert("L"))
+    some = [jaxcolor.Hint(30, 25, "#a03020"), jaxcolor.Hint(0.1, 0.9, "navy", 0.3)]
+
+    def made(*arguments: object) -> np.ndarray:
+        result = colorize(album / "clear.png", "-o", album / "out.png", *arguments)
+        assert result.exit_code == 0, result.output
+        said.append(result.output)
+        return np.asarray(Image.open(album / "out.png").convert("RGB"))
+
+    said: list[str] = []
+    expected = jaxcolor.colorize(params, photo, hints=some)
+    words = ("--hint", "30,25=#a03020", "--hint", "0.1,0.9,0.3=navy")
+    np.testing.assert_array_equal(made(*words), expected)
+    assert "out.png (2 hints)" in said[-1]
+    (album / "some.json").write_text(jaxcolor.hints.to_json(some[1:]))
+    both = ("--hint", "30,25=#a03020", "--hints", album / "some.json")
+    np.testing.assert_array_equal(made(*both), expected)
+    (album / "clear.hints.json").write_text(jaxcolor.hints.to_json(some[:1]))
+    np.testing.assert_array_equal(
+        made("--report", album / "r.json"), jaxcolor.colorize(params, photo, hints=some[:1])
+    )
+    assert f"out.png (1 hint of {album / 'clear.hints.json'})" in said[-1]
+    (line,) = json.loads((album / "r.json").read_text())
+    assert (line["hints"], line["hints_file"]) == (1, str(album / "clear.hints.json"))
+    np.testing.assert_array_equal(made(*words), expected)  # in the place of the file beside it
+    layer = Image.new("RGBA", (60, 50), (0, 0, 0, 0))
+    layer.putpixel((30, 25), (160, 48, 32, 255))
+    layer.save(album / "layer.png")
+    np.testing.assert_array_equal(
+        made("--hints", album / "layer.png"), jaxcolor.colorize(params, photo, hints=some[:1])
+    )
+
+
+def test_hints_beside_the_photos_of_an_album(
+    colorize, album: Path, params: jaxcolor.Params
+) -> None:
+    hint = jaxcolor.Hint(0.5, 0.5, "#a03020")
+    (album / "lying.jpg.hints.json").write_text(jaxcolor.hints.to_json([hint]))
+    result = colorize(album, "-o", album / "out", "--format", "png")
+    assert result.exit_code == 0, result.output
+    assert "lying.png (1 hint of " in result.output
+    assert "clear.png (" not in result.output
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(album / "lying.jpg")))
+    (expected,) = jaxcolor.colorize_batch(params, [upright], hints=[[hint]])
+    got = np.asarray(Image.open(album / "out" / "lying.png")).astype(int)
+    np.testing.assert_array_equal(got, expected)
+    (plain,) = jaxcolor.colorize_batch(params, [upright])
+    assert np.abs(got - plain).max() > 30
+
+
 def test_a_folder_is_made(colorize, album: Path) -> None:
     out = album / "new" / "colour"
     result = colorize(*sorted(album.glob("*.*")), "-o", out)
@@ -140,6 +191,13 @@ MISTAKES = {
     ("clear.png", "-o", "out.jpg"): "JPEG cannot hold",
     ("lying.jpg", "--format", "doc"): "doc: no format that can be written",
     ("lying.jpg", "--saturation", "nan"): "nan is not a number to work with",
+    ("lying.jpg", "--hint", "9,9"): "'--hint': \"9,9\": a hint is X,Y=COLOUR or X,Y,RADIUS=COLOUR",
+    ("lying.jpg", "--hint", "9,9=rad"): 'colour: "rad" is none; write #RRGGBB',
+    ("lying.jpg", "--hint", "80,9=red"): "lying.jpg: hint 1: x: 80 is outside of the photo",
+    ("lying.jpg", "clear.png", "--hint", "9,9=red"): "--hint and --hints are for one photo",
+    ("lying.jpg", "--hints", "notes.txt"): "notes.txt: no JSON",
+    ("lying.jpg", "--hints", "layer.png"): "layer.png: it has 60x50 pixels, and the photo, upright",
+    ("sub/lying.jpg",): "sub/lying.jpg: sub/lying.hints.json: hint 1: y is missing",
     ("lying.jpg", "--report", "nowhere/r.json"): "nowhere/r.json: cannot be written",
     ("lying.jpg", "--report", "lying.color.jpg"): "lying.color.jpg: is a photo, or becomes one",
 }
@@ -160,6 +218,8 @@ def odd_album(album: Path) -> Path:
     (album / "notes.txt").write_text("not weights")
     (album / "sub").mkdir()
     (album / "sub" / "lying.jpg").write_bytes((album / "lying.jpg").read_bytes())
+    (album / "sub" / "lying.hints.json").write_text('[{"x": 1}]')
+    Image.open(album / "clear.png").save(album / "layer.png")
     (album / "empty").mkdir()
     frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
     frames[0].save(album / "moving.gif", save_all=True, append_images=frames[1:])

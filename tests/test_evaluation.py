@@ -332,6 +332,26 @@ def test_the_sheet_shows_best_median_and_worst(
         top += 256
 
 
+def test_hints_are_true_colours(photos, params, photo_folder: Path) -> None:
+    truth = photos["coffee"][:256, :256]
+    hints = evaluation.true_hints(truth, 40)
+    assert hints == evaluation.true_hints(truth, 40)
+    assert hints != evaluation.true_hints(truth[::-1], 40)
+    for hint in hints:
+        x, y = int(hint.x), int(hint.y)
+        if 3 <= x < 253 and 3 <= y < 253:
+            mean = truth[y - 3 : y + 4, x - 3 : x + 4].mean(axis=(0, 1))
+            assert np.abs(mean - hint.rgb).max() <= 0.5
+    photo = photo_folder / "coffee" / "0.jpg"
+    (one,) = evaluation.hinted(params, [photo], 20)
+    assert isinstance(one, evaluation.Hinted)
+    assert one.gain > 1
+    assert one.distance < 2
+    assert 0.1 < one.moved < 1
+    (damaged,) = evaluation.hinted(params, [photo_folder / "astronaut" / "none.jpg"], 20)
+    assert isinstance(damaged, image_io.PhotoError)
+
+
 def test_controls_reach_the_colorizer_and_the_results(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

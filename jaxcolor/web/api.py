@@ -94,9 +94,9 @@ def make_app(models: Mapping[str, Params], settings: Settings) -> FastAPI:
     async def answer(request: Request, given: Annotated[made, Query()]) -> Response:  # type: ignore[valid-type]
         """Size, format, depth, transparency and metadata are the photo's own."""
         started = time.monotonic()
-        wish = _wish(given)
         status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
         try:
+            wish = _wish(given)
             with contextlib.ExitStack() as stack:
                 visit = stack.enter_context(door.enter())
                 result = await exchange.coloured(request, visit, engine, wish, settings, started)

@@ -23,6 +23,7 @@ from PIL import Image
 import jaxcolor
 from jaxcolor import image_io
 from jaxcolor.engine import GivenUp, Job, Room, Wish
+from jaxcolor.hints import CAPACITY
 from jaxcolor.predict import pure, stages
 from jaxcolor.web import problem
 from jaxcolor.web.api import make_app
@@ -141,6 +142,43 @@ def test_options_are_those_of_colorize(app: FastAPI, models, options: dict[str, 
     content = photo_files()["image/bmp"]
     (answer,) = ask(app, {"content": content, "params": options})
     assert answer.content == expected(models["first"], content, **options)
+
+
+SOME = [
+    jaxcolor.Hint(0.25, 0.5, "#a03020"),
+    jaxcolor.Hint(1.0, 0.0, "neutral", 0.2),
+    jaxcolor.Hint(0.9, 1.0, (20, 40, 160)),
+]
+
+
+def test_hints_are_those_of_colorize(app: FastAPI, models) -> None:
+    content = photo_files()["image/bmp"]
+    lines = [hint.to_json() for hint in SOME]
+    assert json.dumps(lines[1]).startswith('{"x": 1.0, "y": 0.0')
+    told = json.dumps(lines).replace("1.0", "1").replace("0.0,", "0,")  # as JavaScript writes it
+    plain, answer = ask(
+        app, *({"content": content, "params": params} for params in ({}, {"hints": told}))
+    )
+    assert answer.content == expected(models["first"], content, hints=[SOME])
+    assert answer.content != plain.content
+    (none,) = ask(app, {"content": content, "params": {"hints": "[]"}})
+    assert none.content == plain.content
+    (small,) = ask(app, {"content": content, "params": {"hints": told, "fit": 32}})
+    assert Image.open(io.BytesIO(small.content)).size == (24, 32)
+    (document,) = ask(app, {"url": "/openapi.json"})
+    (option,) = (
+        option
+        for option in document.json()["paths"]["/v1/colorize"]["post"]["parameters"]
+        if option["name"] == "hints"
+    )
+    assert f"at most {CAPACITY}" in option["description"]
+
+
+def test_as_many_hints_as_there_can_be_fit_into_a_request(app: FastAPI) -> None:
+    fields = {"x": 0.12345678, "y": 0.87654321, "colour": "#a03020", "radius": 0.12345678}
+    told = json.dumps([fields] * CAPACITY)
+    (answer,) = ask(app, {"content": photo_files()["image/bmp"], "params": {"hints": told}})
+    assert answer.status_code == 200
 
 
 def test_a_model_is_chosen(app: FastAPI, models) -> None:
@@ -278,6 +316,7 @@ def _refused() -> dict[str, tuple[dict[str, Any], int, str, str]]:
                 "frame": -1,
                 "fit": 1,
                 "saturaton": 1,
+                "hints": '[{"x": 2, "y": 0, "colour": "red"}]',
             }.items()
         },
     }
