@@ -29,7 +29,7 @@ _LETTER = FilePayload(name="letter.txt", mimeType="text/plain", buffer=b"Dear al
 # Where, which colour, and how far it reaches: sky, water, sand, and the box on the boat.
 _HINTS = (
     (0.62, 0.15, "#8fb4d8", ""),
-    (0.55, 0.7, "#66858a", ""),
+    (0.74, 0.7, "#5c6f7c", ""),
     (0.5, 0.9, "#a98c66", ""),
     (0.335, 0.765, "#8c2f22", "0.04"),
 )
@@ -69,7 +69,7 @@ def browser(*flags: str) -> Iterator[Browser]:
 def wait_until_done(page: Page) -> None:
     """Returns when the photo that is shown has its colours."""
     expect(page.locator("#status")).to_contain_text("Ready", timeout=300_000)
-    expect(page.locator("#colour")).to_be_visible()
+    expect(page.locator("#colour")).to_be_visible(timeout=300_000)
 
 
 @click.command()
@@ -93,7 +93,7 @@ def main(output: Path) -> None:
 
 
 def _colour_by_hand(page: Page) -> None:
-    """Hints for the canyon's photo, the palette of the last one open."""
+    """Hints for the canyon's photo, the palette of the first one open."""
     page.get_by_role("radio", name="Your colours").check(force=True)
     for x, y, colour, reach in _HINTS:
         box = page.locator("#dots").bounding_box()
@@ -102,8 +102,8 @@ def _colour_by_hand(page: Page) -> None:
         page.select_option("#reach", reach)
         page.fill("#typed", colour)
         page.keyboard.press("Enter")
-    page.locator(".dot").last.click()
-    expect(page.locator("#automatic")).to_be_enabled()
+    page.locator(".dot").first.click()
+    expect(page.locator("#automatic")).to_be_enabled(timeout=300_000)
     wait_until_done(page)
 
 
