@@ -255,7 +255,7 @@ def distances_by_dijkstra(small: np.ndarray, cells: list[tuple[int, int]]) -> np
         a = np.s_[: height - dy, max(0, -dx) : width - max(0, dx)]
         b = np.s_[dy:, max(0, dx) : width + min(0, dx)]
         length = np.hypot(dy * down, dx * across)
-        cost = 0.5 * length + (calm[a] - calm[b]) ** 2 / (length * 6400 * contrast**2)
+        cost = 0.35 * length + (calm[a] - calm[b]) ** 2 / (length * 10_000 * contrast**2)
         one.append(numbers[a].ravel())
         other.append(numbers[b].ravel())
         costs.append(cost.ravel())

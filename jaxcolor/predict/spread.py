@@ -24,12 +24,12 @@ from jaxcolor.predict import framing
 
 # What a step of a path costs is measured in the photo's long side, so that it does not hang on
 # the grid: PER_LENGTH * length + change of L ** 2 / (length * EDGE * contrast ** 2).
-PER_LENGTH = 0.5
-EDGE = 6_400.0
+PER_LENGTH = 0.35
+EDGE = 10_000.0
 _CONTRAST = 20.0  # standard deviation of L of a photo of which EDGE is true
 _LEAST_CONTRAST = 2.0  # L; below it there is grain alone
 
-_PLATEAU = 0.2  # the distance up to which an offset stays whole
+_PLATEAU = 0.3  # the distance up to which an offset stays whole
 # An offset of many L carries some of the automatic colour away with it: the share is at most
 # _REPLACES, and half of it at an offset of _HALF. So a hint of the colour that is there changes
 # nothing, and a red dress has not the blotches of the brown one.
