@@ -30,9 +30,9 @@ _CONTRAST = 20.0  # standard deviation of L of a photo of which EDGE is true
 _LEAST_CONTRAST = 2.0  # L; below it there is grain alone
 
 _PLATEAU = 0.3  # the distance up to which an offset stays whole
-# An offset of many L carries some of the automatic colour away with it: the share is at most
-# _REPLACES, and half of it at an offset of _HALF. So a hint of the colour that is there changes
-# nothing, and a red dress has not the blotches of the brown one.
+# A large offset carries some of the automatic colour away with it: the share is at most _REPLACES,
+# and half of it at an offset of _HALF. So a hint of the colour that is there changes nothing, and
+# a red dress has not the blotches of the brown one.
 _REPLACES = 0.7
 _HALF = 8.0
 
@@ -253,8 +253,8 @@ def _offsets(
     lab = color.rgb_to_lab(hints.rgb)
     wished = lab[:, 1:] * (1 - hints.neutral)[:, None]
     wished = jnp.where(hints.keep[:, None] > 0, there, wished)
-    size = jnp.sqrt(jnp.sum((wished - there) ** 2, axis=1) + 1e-12)
-    replaced = jnp.maximum(_REPLACES * size / (size + _HALF), hints.neutral)
+    square = jnp.sum((wished - there) ** 2, axis=1)
+    replaced = jnp.maximum(_REPLACES * square / (square + _HALF**2), hints.neutral)
     return wished - (1 - replaced)[:, None] * there, replaced
 
 
