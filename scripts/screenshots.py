@@ -1,4 +1,4 @@
-"""Makes the pictures of the page in docs/images: empty, a result, an error; on a desk and a phone.
+"""Makes the pictures of the page in docs/images: empty, a result, colours by hand, an error.
 
 python scripts/screenshots.py -o docs/images
 
@@ -26,6 +26,13 @@ _FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 _LETTER = FilePayload(name="letter.txt", mimeType="text/plain", buffer=b"Dear all, " * 99)
+# Where, which colour, and how far it reaches: sky, water, sand, and the box on the boat.
+_HINTS = (
+    (0.62, 0.15, "#8fb4d8", ""),
+    (0.74, 0.7, "#5c6f7c", ""),
+    (0.5, 0.9, "#a98c66", ""),
+    (0.335, 0.765, "#8c2f22", "0.04"),
+)
 _SCREENS: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1200, "height": 860}},
     "phone": {
@@ -62,7 +69,7 @@ def browser(*flags: str) -> Iterator[Browser]:
 def wait_until_done(page: Page) -> None:
     """Returns when the photo that is shown has its colours."""
     expect(page.locator("#status")).to_contain_text("Ready", timeout=300_000)
-    expect(page.locator("#colour")).to_be_visible()
+    expect(page.locator("#colour")).to_be_visible(timeout=300_000)
 
 
 @click.command()
@@ -77,10 +84,27 @@ def main(output: Path) -> None:
             page.set_input_files("#files", EXAMPLES / "black-canyon-1871.jpg")
             wait_until_done(page)
             _save(page, output / f"page-result-{screen}.jpg")
+            _colour_by_hand(page)
+            _save(page, output / f"page-hints-{screen}.jpg")
             page.goto(url, wait_until="networkidle")
             page.set_input_files("#files", files=_LETTER)
             expect(page.locator("#refusals li")).to_be_visible()
             _save(page, output / f"page-error-{screen}.jpg")
+
+
+def _colour_by_hand(page: Page) -> None:
+    """Hints for the canyon's photo, the palette of the first one open."""
+    page.get_by_role("radio", name="Your colours").check(force=True)
+    for x, y, colour, reach in _HINTS:
+        box = page.locator("#dots").bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.select_option("#reach", reach)
+        page.fill("#typed", colour)
+        page.keyboard.press("Enter")
+    page.locator(".dot").first.click()
+    expect(page.locator("#automatic")).to_be_enabled(timeout=300_000)
+    wait_until_done(page)
 
 
 def _save(page: Page, path: Path) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import io
 import json
-import os
 import signal
 import struct
 import subprocess
@@ -15,38 +12,21 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import browsing
 import httpx
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 import schemathesis
+from browsing import chroma, drop, jpeg, load_api, picture, screenshots, tabs
 from patience import HANG, until
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 import jaxcolor
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-def script(name: str) -> ModuleType:
-    """scripts/NAME.py as a module."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-load_api, screenshots = script("load_api"), script("screenshots")
-expect.set_options(timeout=1000 * HANG)
 
 
 @pytest.fixture(scope="module")
@@ -170,21 +150,8 @@ def network_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(network_log: Path) -> Iterator[Browser]:
-    if screenshots.find_chromium() is None:
-        reason = "no Chromium on this machine: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with screenshots.browser(f"--log-net-log={network_log}") as browser:
+    with browsing.chromium(f"--log-net-log={network_log}") as browser:
         yield browser
-
-
-@contextlib.contextmanager
-def tabs(chromium: Browser, **options: Any) -> Iterator[BrowserContext]:
-    """A browser's window, with nothing stored."""
-    with contextlib.closing(chromium.new_context(**options)) as made:
-        made.set_default_timeout(1000 * HANG)
-        yield made
 
 
 @pytest.fixture
@@ -193,44 +160,6 @@ def page(url: str, chromium: Browser) -> Iterator[Page]:
         page = made.new_page()
         page.goto(url)
         yield page
-
-
-def jpeg(name: str = "harbour.jpg", width: int = 300) -> FilePayload:
-    """A photo with metadata, as a file that is dropped."""
-    exif = Image.Exif()
-    exif[0x010E] = "the harbour"
-    rng = np.random.default_rng(width)
-    soft = Image.fromarray(rng.integers(0, 256, (7, 9), np.uint8)).resize((width, 200))
-    file = io.BytesIO()
-    soft.save(file, "JPEG", exif=exif, dpi=(300, 300), quality=90)
-    return {"name": name, "mimeType": "image/jpeg", "buffer": file.getvalue()}
-
-
-def drop(page: Page, *files: FilePayload) -> None:
-    """As a hand that lets files go over the page."""
-    given = [[list(file["buffer"]), file["name"], file["mimeType"]] for file in files]
-    transfer = page.evaluate_handle(
-        """files => {
-            const transfer = new DataTransfer();
-            for (const [bytes, name, type] of files)
-                transfer.items.add(new File([new Uint8Array(bytes)], name, {type}));
-            return transfer;
-        }""",
-        given,
-    )
-    for event in ("dragenter", "dragover", "drop"):
-        page.dispatch_event("#drop", event, {"dataTransfer": transfer})
-
-
-def picture(page: Page) -> np.ndarray:
-    """What is seen of the photo."""
-    fading = "Promise.allSettled(document.getAnimations().map(each => each.finished))"
-    page.evaluate(f"{fading}.then(() => {{}})")
-    return np.asarray(Image.open(io.BytesIO(page.locator("#pictures").screenshot())).convert("RGB"))
-
-
-def chroma(pixels: np.ndarray) -> float:
-    return float(np.ptp(pixels.astype(int), axis=-1).mean())
 
 
 @pytest.mark.slow
@@ -365,7 +294,16 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(page: Page) -> Non
     for _ in range(9):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id"))
-    wanted = ["files", "split", "saturation", "refine", "model", "format", "download"]
+    wanted = [
+        "files",
+        "mode-compare",
+        "split",
+        "saturation",
+        "refine",
+        "model",
+        "format",
+        "download",
+    ]
     assert reached[: len(wanted)] == wanted
     tree = page.locator("body").aria_snapshot()
     for line in (

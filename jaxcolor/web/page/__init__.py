@@ -1,8 +1,8 @@
 """The page: static files, which use the API as anybody would.
 
 Nothing in them is from elsewhere, and the server's Content-Security-Policy makes the browser hold
-them to that. What differs between servers stands in the page as `data-` attributes; its sliders are
-made of `jaxcolor.controls`.
+them to that. What differs between servers stands in the page as `data-` attributes, as does what
+`jaxcolor.hints` owns; its sliders are made of `jaxcolor.controls`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from jaxcolor import image_io
+from jaxcolor import hints, image_io
 from jaxcolor.controls import CONTROLS, Control
 from jaxcolor.web.settings import Settings
 
 _STATIC = Path(__file__).with_name("static")
 _STEPS = 20  # of a slider, from 0 to 1
 _SLIDER = Template(Path(__file__).with_name("slider.html").read_text(encoding="utf-8"))
+
+_HINTS = {
+    "most": hints.CAPACITY,
+    "neutral": hints.NEUTRAL,
+    "keep": hints.KEEP,
+    "suffix": hints.SUFFIX,
+}
 
 
 def mount(app: FastAPI, settings: Settings) -> None:
@@ -37,6 +44,7 @@ def mount(app: FastAPI, settings: Settings) -> None:
             for format in image_io.WRITTEN
         ),
         controls="".join(map(_slider, CONTROLS)),
+        hints=html.escape(json.dumps(_HINTS)),
         suffixes=html.escape(json.dumps({f.media_type: f.suffixes for f in image_io.WRITTEN})),
     )
 

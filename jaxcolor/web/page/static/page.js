@@ -1,6 +1,7 @@
 // The page: photos are dropped or chosen, compared under a slider, and downloaded in full size.
 
 import { models } from "./api.js";
+import * as dots from "./dots.js";
 import { Photo } from "./photo.js";
 
 const AT_ONCE = 2; // photos that a page has in work; the server may have other visitors
@@ -10,6 +11,10 @@ const STEPS = {
   colouring: "Colouring",
   queueing: "The server is busy; waiting for a turn",
   saving: "Making the full-size result",
+};
+const READY = {
+  false: "Ready. Move the divider to compare.",
+  true: "Ready. Click a place whose colour you know; drag its dot to move it.",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -21,12 +26,17 @@ let shown = null;
 // -- photos come in -------------------------------------------------------------------------------
 
 function add(files) {
-  const fresh = [...files].filter(isSmallEnough).map((file) => new Photo(file, previewSide(), untouched()));
+  const given = [...files];
+  for (const file of given.filter(hasHints)) dots.load(file);
+  const wanted = given.filter((file) => !hasHints(file) && isSmallEnough(file));
+  const fresh = wanted.map((file) => new Photo(file, previewSide(), untouched()));
   if (!fresh.length) return;
   photos.push(...fresh);
   show(fresh[0]);
   for (const photo of fresh) enqueue(photo);
 }
+
+const hasHints = (file) => shown?.colour && file.name.endsWith(".json");
 
 function isSmallEnough(file) {
   if (file.size <= Number(limits.maxBytes)) return true;
@@ -109,7 +119,7 @@ async function make(photo) {
 function tell(photo, step, share) {
   photo.step = step;
   if (photo !== shown) return;
-  const said = step ? STEPS[step] : "Ready. Move the divider to compare.";
+  const said = step ? STEPS[step] : READY[dots.active()];
   byId("work").classList.toggle("waiting", Boolean(step));
   if (byId("status").textContent !== said) byId("status").textContent = said;
   if (step === "sending" && share !== undefined) byId("progress").value = share;
@@ -147,6 +157,7 @@ function render() {
     byId("frame").value = (shown.wish.frame ?? 0) + 1;
     for (const slider of sliders) byId(`${slider.id}-value`).value = Number(slider.value).toFixed(2);
   }
+  dots.show(shown);
   byId("download-all").hidden = photos.length < 2;
   byId("album").hidden = photos.length < 2;
   byId("photos").replaceChildren(...photos.map(entry));
@@ -196,16 +207,21 @@ byId("split").addEventListener("input", (event) => {
   byId("pictures").style.setProperty("--split", `${event.target.value}%`);
 });
 
-let rest;
 function wish(name, value) {
   shown.wish[name] = value;
   render();
-  clearTimeout(rest);
-  const photo = shown;
-  rest = setTimeout(() => {
+  renew(shown);
+}
+
+const resting = new Map(); // photo -> timer
+function renew(photo) {
+  clearTimeout(resting.get(photo));
+  const begin = () => {
+    resting.delete(photo);
     photo.working?.abort();
     enqueue(photo);
-  }, PATIENCE);
+  };
+  resting.set(photo, setTimeout(begin, PATIENCE));
 }
 
 for (const slider of sliders) {
@@ -243,6 +259,8 @@ function hand(blob, name) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
+
+dots.start({ changed: renew, turned: () => tell(shown, shown.step), hand, refuse });
 
 // -- what the server has --------------------------------------------------------------------------
 
