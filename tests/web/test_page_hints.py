@@ -495,10 +495,8 @@ def test_on_a_phone(url: str, chromium: Browser) -> None:
         assert dot is not None
         assert (box["x"], box["width"], round(box["y"] + box["height"])) == (0, 360, 740)
         assert dot["y"] + dot["height"] <= box["y"]
-        for swatch in page.locator("#palette [type=radio]").all():
-            size = swatch.bounding_box()
-            assert size is not None
-            assert min(size["width"], size["height"]) >= 24
+        sides = "all => all.flatMap(({offsetWidth, offsetHeight}) => [offsetWidth, offsetHeight])"
+        assert min(page.locator("#palette [type=radio]").evaluate_all(sides)) >= 24
         with page.expect_request(lambda request: len(sent(request)) == 1):
             page.locator("#ring input").nth(20).tap()
         page.get_by_role("button", name="Done").tap()

@@ -235,6 +235,7 @@ function aimAt(place) {
   aim.setAttribute("aria-label", `${picking ? "Take the colour" : "Put a hint"} at ${placeWords(place)}`);
 }
 
+aimAt(target);
 aim.addEventListener("focus", () => aimAt(target));
 aim.addEventListener("keydown", (event) => {
   const place = byArrow(event, target);
