@@ -271,7 +271,8 @@ def point_of_picture(page: Page, x: float, y: float) -> tuple[float, float]:
 
 
 def test_the_pipette_takes_what_is_seen(page: Page) -> None:
-    put(page, 0.2, 0.5, "red")
+    with page.expect_request(asks("#ff0000")):
+        put(page, 0.2, 0.5, "red")
     screenshots.wait_until_done(page)
     seen = pixel(page, 0.8, 0.3)
     page.mouse.click(*point(page, 0.2, 0.5))
@@ -471,8 +472,9 @@ def test_two_tabs_do_not_know_of_each_other(url: str, chromium: Browser) -> None
         for tab in both:
             tab.goto(url)
             begin(tab)
-        for tab, colour in zip(both, ("red", "navy"), strict=True):
-            put(tab, 0.5, 0.5, colour)
+        for tab, colour, sent_as in zip(both, ("red", "navy"), ("#ff0000", "#000080"), strict=True):
+            with tab.expect_request(asks(sent_as)):
+                put(tab, 0.5, 0.5, colour)
         for tab, colour in zip(both, ("red", "dark blue"), strict=True):
             screenshots.wait_until_done(tab)
             assert labels(tab) == [f"Hint 1, {colour}, 50 % across, 50 % down"]
