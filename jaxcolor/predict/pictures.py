@@ -157,9 +157,10 @@ def _colorized(
         zip(images, itertools.repeat(())) if hints is None else zip(images, hints, strict=True)
     )
     while group := list(itertools.islice(waiting, batch_size)):
-        photos = [_photo(image) for image, _ in group]
+        some, wishes = zip(*group, strict=True)
+        photos = list(map(_photo, some))  # no comprehension, whose frame a warning would count
         colours = _colours(params, [photo.pixels for photo in photos], batch_size)
-        for (image, wished), photo, small in zip(group, photos, colours, strict=True):
+        for image, wished, photo, small in zip(some, wishes, photos, colours, strict=True):
             strips = stages.paint(photo.pixels, small, controls, wished)
             done.append(_like(image, photo, _joined(strips, photo.pixels)))
     return done
