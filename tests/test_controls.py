@@ -67,7 +67,7 @@ def test_no_door_spells_out_a_control() -> None:
     assert len(doors) > 15
     names = "|".join(control.name for control in CONTROLS)
     for door in doors:
-        text = door.read_text().replace("{ ...options, saturation: 0 }", "")
+        text = door.read_text().replace("this.fitted({ saturation: 0 }, signal)", "")
         assert not re.search(rf"\b({names})\b", text), door
 
 
