@@ -347,7 +347,9 @@ def test_hints_are_true_colours(photos, params, photo_folder: Path) -> None:
     assert isinstance(one, evaluation.Hinted)
     assert one.gain > 1
     assert one.distance < 2
-    assert 0.1 < one.moved < 1
+    (few,) = evaluation.hinted(params, [photo], 1)
+    assert isinstance(few, evaluation.Hinted)
+    assert 0 < few.moved < one.moved <= 1
     (damaged,) = evaluation.hinted(params, [photo_folder / "astronaut" / "none.jpg"], 20)
     assert isinstance(damaged, image_io.PhotoError)
 
