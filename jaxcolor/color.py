@@ -34,9 +34,15 @@ _WHITE = np.array([0.95047, 1.0, 1.08883])  # D65
 _TO_CONE = _RGB_TO_XYZ / _WHITE[:, None]  # linear RGB -> XYZ / white
 _FROM_CONE = np.linalg.inv(_TO_CONE)
 
-_DELTA = 6 / 29  # CIE 15: below delta^3 the cube root becomes a line
-_SLOPE = 1 / (3 * _DELTA**2)
-_OFFSET = 4 / 29
+DELTA = 6 / 29  # CIE 15: below delta^3 the cube root becomes a line
+SLOPE = 1 / (3 * DELTA**2)
+OFFSET = 4 / 29
+
+# sRGB's transfer curve: up to its knee, in linear light, a line; then a power.
+LINE = 12.92
+LINEAR_KNEE = 0.0031308
+POWER = 2.4
+RAISED = 0.055
 
 # How far outside [0, 1] a linear component may lie and still count as in gamut: float32's error of
 # a round trip, a third of an 8-bit step at black.
@@ -48,17 +54,17 @@ def srgb_to_linear(srgb: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Undoes the sRGB transfer curve: [0, 1] -> linear light in [0, 1]."""
     srgb = jnp.asarray(srgb, jnp.float32)
     steep = srgb > 0.04045
-    power = _power((jnp.where(steep, srgb, 1.0) + 0.055) / 1.055, 2.4)
-    return jnp.where(steep, power, srgb / 12.92)
+    power = _power((jnp.where(steep, srgb, 1.0) + RAISED) / (1 + RAISED), POWER)
+    return jnp.where(steep, power, srgb / LINE)
 
 
 def linear_to_srgb(linear: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Applies the sRGB transfer curve: linear light in [0, 1] -> [0, 1]."""
     linear = jnp.asarray(linear, jnp.float32)
-    steep = linear > 0.0031308
+    steep = linear > LINEAR_KNEE
     # The inner `where` keeps the gradient of the branch not taken finite (at black it is infinite).
-    power = 1.055 * _power(jnp.where(steep, linear, 1.0), 1 / 2.4) - 0.055
-    return jnp.where(steep, power, linear * 12.92)
+    power = (1 + RAISED) * _power(jnp.where(steep, linear, 1.0), 1 / POWER) - RAISED
+    return jnp.where(steep, power, linear * LINE)
 
 
 def rgb_to_lab(rgb: Float[ArrayLike, "... 3"]) -> Float[Array, "... 3"]:
@@ -153,8 +159,8 @@ def _linear_rgb(fy: Array, a: Array, b: Array) -> list[Array]:
 
 
 def _f(t: Array) -> Array:
-    steep = t > _DELTA**3
-    return jnp.where(steep, _power(jnp.where(steep, t, 1.0), 1 / 3), t * _SLOPE + _OFFSET)
+    steep = t > DELTA**3
+    return jnp.where(steep, _power(jnp.where(steep, t, 1.0), 1 / 3), t * SLOPE + OFFSET)
 
 
 def _power(x: Array, exponent: float) -> Array:
@@ -167,7 +173,7 @@ def _power(x: Array, exponent: float) -> Array:
 
 
 def _f_inverse(t: Array) -> Array:
-    return jnp.where(t > _DELTA, t * t * t, (t - _OFFSET) / _SLOPE)
+    return jnp.where(t > DELTA, t * t * t, (t - OFFSET) / SLOPE)
 
 
 def _channels(x: Array) -> list[Array]:

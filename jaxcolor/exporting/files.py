@@ -77,7 +77,7 @@ def _add_whole(graph: Any, config: Config, variables: Any, lightness: str) -> No
 
     if config.stretched:
         lightness = _stretched(graph, lightness)
-    scaled = graph.with_number("Sub", graph.with_number("Div", lightness, 50), 1)
+    scaled = graph.with_number("Sub", graph.with_number("Div", lightness, color.L_MAX / 2), 1)
     if config.prediction.mirrored:
         both = graph.node("Concat", scaled, _mirrored(graph, scaled), axis=0)
         chroma = add_network(graph, config, variables, both)

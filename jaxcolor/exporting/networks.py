@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from jaxcolor import color
 from jaxcolor.exporting.graph import Graph
 from jaxcolor.models import decoder, efficientnet_lite, encoder, pyramid
 from jaxcolor.models.backbones import BACKBONES
@@ -104,16 +106,21 @@ _NETWORKS: Mapping[str, tuple[_Adds, str]] = {
 
 def _stem_view(graph: Graph, scaled: str) -> str:
     """L / 50 - 1 -> `EfficientNetLite.preprocess` of the grey picture, one channel of three."""
-    fy = graph.with_number("Div", graph.with_number("Add", scaled, 1 + 16 / 50), 116 / 50)
-    line = graph.with_number("Mul", graph.with_number("Sub", fy, 4 / 29), 3 * (6 / 29) ** 2)
-    steep = graph.with_number("Greater", fy, 6 / 29)
+    half = color.L_MAX / 2
+    fy = graph.with_number("Div", graph.with_number("Add", scaled, 1 + 16 / half), 116 / half)
+    line = graph.with_number("Div", graph.with_number("Sub", fy, color.OFFSET), color.SLOPE)
+    steep = graph.with_number("Greater", fy, color.DELTA)
     light = graph.node("Where", steep, graph.with_number("Pow", fy, 3), line)
     light = graph.node("Clip", light, graph.constant(0.0), graph.constant(1.0))
-    line = graph.with_number("Mul", light, 12.92)
-    power = graph.with_number("Mul", graph.with_number("Pow", light, 1 / 2.4), 1.055)
-    steep = graph.with_number("Greater", light, 0.0031308)
-    grey = graph.node("Where", steep, graph.with_number("Sub", power, 0.055), line)
-    gain, shift = 255 / 128, -127 / 128
+    line = graph.with_number("Mul", light, color.LINE)
+    power = graph.with_number("Pow", light, 1 / color.POWER)
+    power = graph.with_number(
+        "Sub", graph.with_number("Mul", power, 1 + color.RAISED), color.RAISED
+    )
+    steep = graph.with_number("Greater", light, color.LINEAR_KNEE)
+    grey = graph.node("Where", steep, power, line)
+    black, white = (EfficientNetLite.preprocess(jnp.full((1, 1, 3), end)) for end in (0.0, 1.0))
+    gain, shift = float((white - black)[0, 0, 0]), float(black[0, 0, 0])
     return _as_dtype(graph, graph.with_number("Add", graph.with_number("Mul", grey, gain), shift))
 
 
