@@ -1,16 +1,32 @@
-"""The cache of compiled programs: for the command and the server, never behind a user's back."""
+"""The caches of compiled programs: for the command and the server, never behind a user's back."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
+import hmac
+import os
+import platform
 import re
+import secrets
 import warnings
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+
+from jaxcolor.atomic import open_whole
 
 _DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
 _NOT_WRITTEN = "Error writing persistent compilation cache entry"
+_KEY = "key"  # the file of what kept programs are signed with
+_KEY_BYTES = 32
+_HARMLESS = re.compile("cache|log|traceback")  # settings that change no program
+
+_folder: Path | None = None  # of `cache_in`
 
 
 def cache_in(folder: Path) -> None:
@@ -22,6 +38,8 @@ def cache_in(folder: Path) -> None:
     word, and what is compiled in its stead is kept. A full disk, which what becomes of the photos
     tells well enough, is no reason for a word either.
     """
+    global _folder
+    _folder = folder
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -34,7 +52,160 @@ def cache_in(folder: Path) -> None:
         if damaged is None:
             show(message, *rest, **more)
             return
-        for entry in folder.glob(f"{damaged[1]}-*-cache"):
-            entry.unlink(missing_ok=True)
+        _remove(folder, f"{damaged[1]}-*-cache")
 
     warnings.showwarning = remove_damaged
+
+
+class Kept:
+    """A jitted function of which the command and the server keep the machine code.
+
+    JAX's own cache spares the compiler, but a function is traced and lowered to be found there,
+    which takes the network longer than to run. After `cache_in`, on a CPU, what is compiled is kept
+    as `jax.experimental.serialize_executable` writes it, and a later run does neither. Before, and
+    under a transformation, it is the jitted function.
+
+    Attributes:
+      function: the jitted one; gives one array. Its static arguments are passed by name.
+    """
+
+    def __init__(self, function: Any):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self._programs: dict[Hashable, Callable[..., jax.Array]] = {}
+
+    def __call__(self, *arguments: Any, **static: Any) -> jax.Array:
+        """What the function gives."""
+        leaves = jax.tree.leaves(arguments)
+        if _keeping() is None or any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            result: jax.Array = self.function(*arguments, **static)
+            return result
+        return self.compile(*arguments, **static)(*arguments)
+
+    def compile(self, *arguments: Any, **static: Any) -> Callable[..., jax.Array]:
+        """What `__call__` needs for such arguments, which then finds it done.
+
+        Args:
+          arguments: arrays, or shapes and types.
+          static: as they will be.
+        """
+        folder = _keeping()
+        if folder is None:
+            return self._compiled(arguments, static)
+        leaves, structure = jax.tree.flatten((arguments, {}))
+        types = tuple((leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves)
+        key = structure, types, tuple(sorted(static.items()))
+        if key not in self._programs:
+            name = f"{self.function.__name__}-{_digest(_machine(), *map(str, key))}.program"
+            found = _load(folder / name, structure)
+            self._programs[key] = found or self._keep(folder / name, arguments, static)
+        return self._programs[key]
+
+    def _compiled(self, arguments: Any, static: Any) -> jax.stages.Compiled:
+        return self.function.lower(*arguments, **static).compile()
+
+    def _keep(self, file: Path, arguments: Any, static: Any) -> Callable[..., jax.Array]:
+        """Compiles, and keeps what then runs the same."""
+        from jax.experimental.serialize_executable import serialize
+
+        # What JAX finds in its own cache cannot be written again: functions would be missing.
+        own = f"jit_{self.function.__name__}-*"
+        _remove(file.parent, own)
+        program = self._compiled(arguments, static)
+        _remove(file.parent, own)
+        # On a full disk, or by a JAX that cannot, it is compiled again the next time.
+        with contextlib.suppress(Exception):
+            data, structure, _ = serialize(program)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            signed = _signature(file.parent, data) + data
+            with open_whole(file) as stream:
+                stream.write(signed)
+            if not _alike(program, _load(file, structure), arguments):
+                file.unlink(missing_ok=True)
+        return program
+
+
+def _keeping() -> Path | None:
+    """The folder for machine code, if it is kept."""
+    return _folder if jax.default_backend() == "cpu" else None
+
+
+def _load(file: Path, structure: Any) -> Any:
+    """What is kept in a file, if this very machine, JAX and jaxcolor have kept it; else None."""
+    from jax.experimental.serialize_executable import deserialize_and_load
+
+    # Whatever is wrong with it, another one will take its place.
+    with contextlib.suppress(Exception):
+        content = file.read_bytes()
+        signature, data = content[:32], content[32:]
+        # It is unpickled: nothing but what was written with the key of the folder's owner.
+        if hmac.compare_digest(signature, _signature(file.parent, data)):
+            return deserialize_and_load(data, structure, jax.tree.structure(0))
+    return None
+
+
+def _alike(one: Any, other: Any, arguments: Any) -> bool:
+    """Whether two programs give the same bits, for random numbers where only shapes are known."""
+    rng = np.random.default_rng(0)
+
+    def array(leaf: Any) -> jax.Array:
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.device_put(leaf)
+        return jax.device_put((100 * rng.random(leaf.shape)).astype(leaf.dtype))
+
+    arrays = jax.tree.map(array, arguments)
+    results = [jax.device_get(program(*arrays)) for program in (one, other)]
+    return bool(results[0].tobytes() == results[1].tobytes())
+
+
+def _remove(folder: Path, pattern: str) -> None:
+    for entry in folder.glob(pattern):
+        entry.unlink(missing_ok=True)
+
+
+def _signature(folder: Path, data: bytes) -> bytes:
+    """Of what this jaxcolor has kept in its folder."""
+    return hmac.digest(_key(folder / _KEY), _sources().encode() + data, "sha256")
+
+
+def _key(file: Path) -> bytes:
+    with contextlib.suppress(FileNotFoundError):
+        key = file.read_bytes()
+        if len(key) == _KEY_BYTES:
+            return key
+    temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    temporary.touch(0o600, exist_ok=False)
+    temporary.write_bytes(secrets.token_bytes(_KEY_BYTES))
+    temporary.replace(file)
+    return file.read_bytes()
+
+
+def _machine() -> str:
+    """What the machine code hangs on beside the function and its arguments' shapes."""
+    values = jax.config.values.items()
+    settings = [(name, str(value)) for name, value in values if not _HARMLESS.search(name)]
+    versions = jax.__version__, jax.lib.__version__, jax.devices()[0].client.platform_version
+    flags = os.environ.get("XLA_FLAGS", "")
+    return _digest(*map(str, sorted(settings)), *versions, flags, _processor())
+
+
+@functools.cache
+def _processor() -> str:
+    try:
+        told = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        lines = [line for line in told.splitlines() if "MHz" not in line and "bogo" not in line]
+    except OSError:  # another system than Linux
+        lines = [platform.processor()]
+    return _digest(platform.machine(), platform.node(), *lines)
+
+
+@functools.cache
+def _sources() -> str:
+    """Which jaxcolor it is, changed by its developers or not."""
+    package = Path(__file__).parent
+    stats = ((path, path.stat()) for path in sorted(package.rglob("*.py")))
+    return str([(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats])
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()

@@ -283,23 +283,24 @@ def test_garbage_is_collected_again_after_a_command(colorize, album: Path) -> No
         assert gc.isenabled()
 
 
-def test_half_an_entry_of_the_compilation_cache_is_replaced_in_silence(
+def test_half_a_compiled_program_is_replaced_in_silence(
     tmp_path: Path, photos: dict[str, np.ndarray]
 ) -> None:
-    """A run that is killed while it writes one leaves it."""
+    """A full disk or a crash leaves it."""
     Image.fromarray(photos["coffee"]).save(tmp_path / "a.png")
     words = [sys.executable, "-m", "jaxcolor", "colorize", tmp_path / "a.png", "--overwrite"]
     environment = {**os.environ, "JAXCOLOR_CACHE": str(tmp_path / "cache")}
+    cache = tmp_path / "cache" / "xla"
 
-    def sizes() -> dict[str, int]:
+    def files() -> dict[str, float]:
         done = subprocess.run(words, env=environment, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
-        entries = (tmp_path / "cache" / "xla").glob("*-cache")
-        return {entry.name: entry.stat().st_size for entry in entries}
+        return {entry.name: entry.stat().st_mtime_ns for entry in cache.iterdir()}
 
-    whole = sizes()
-    largest = tmp_path / "cache" / "xla" / max(whole, key=whole.__getitem__)
+    whole = files()
+    assert files() == whole  # nothing was compiled
+    largest = max(cache.glob("*.program"), key=lambda entry: entry.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:1000])
-    healed = sizes()
-    assert healed.keys() == whole.keys()
-    assert healed[largest.name] > 1000
+    healed = files()
+    assert {name for name in whole if whole[name] != healed[name]} == {largest.name}
+    assert largest.stat().st_size > 1000

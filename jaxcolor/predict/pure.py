@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcolor import color
+from jaxcolor.compilation import Kept
 from jaxcolor.controls import Controls
 from jaxcolor.models.colorizer import Params, as_seen, forward
 from jaxcolor.predict import framing
@@ -58,9 +59,10 @@ def colorize_array(
     rows, columns = small.shape[:2]
     small = prepare(small, averaging(rows, height), averaging(columns, width), controls)
     places = taps(rows, height), taps(columns, width)
-    return paint_tile(lightness, small, *places, controls, image.dtype)
+    return paint_tile(lightness, small, *places, controls, dtype=image.dtype)
 
 
+@Kept
 @jax.jit
 def to_lightness(pixels: Array) -> Float[Array, "h w"]:
     """Pixels (h, w, 1 or 3) of uint8, uint16 or float in [0, 1] -> L."""
@@ -73,6 +75,7 @@ def to_lightness(pixels: Array) -> Float[Array, "h w"]:
     return color.rgb_to_lightness(unit)
 
 
+@Kept
 @jax.jit
 def shrink_tile(
     lightness: Float[Array, "h w"], rows: Float[Array, "s h"], columns: Float[Array, "t w"]
@@ -93,6 +96,7 @@ def _view(params: Params, lightness: Float[Array, "h w"], shape: Shape) -> View:
     return View(whole, seen, *framing.back_matrices(shape, box, jnp))
 
 
+@Kept
 @jax.jit
 def predict(params: Params, views: View) -> Float[Array, "b s t 3"]:
     """A batch of what the network sees -> Lab of the whole photos at the size of its answer."""
@@ -150,6 +154,7 @@ def with_hints(
     return small, dataclasses.replace(controls, saturation=jnp.ones_like(controls.saturation))
 
 
+@Kept
 @jax.jit
 def prepare(
     small: Float[Array, "s t 3"],
@@ -177,6 +182,7 @@ def _saturated(ab: Float[Array, "s t 2"], factor: Float[Array, ""]) -> Float[Arr
     return ab * (_MOST_CHROMA / jnp.sqrt(square))
 
 
+@Kept
 @functools.partial(jax.jit, static_argnames="dtype")
 def paint_tile(
     lightness: Float[Array, "h w"],

@@ -138,7 +138,7 @@ def compile_network(params: Params, shape: Shape, *, batch_size: int) -> None:
     if params.config.prediction.fitted:
         sides = (jax.ShapeDtypeStruct((batch_size, side, side), np.float32) for side in shape)
         view = View(whole, whole, *sides)
-    pure.predict.lower(params, view).compile()
+    pure.predict.compile(params, view)
 
 
 def kind_of(pixels: np.ndarray) -> Kind:

@@ -59,7 +59,7 @@ def paint_by_tiles(
             ready,
             *pure.on_device((_cut(rows, y), _cut(columns, x))),
             controls,
-            dtype,
+            dtype=dtype,
         )
         for y, x in _tiles(height, width)
     )

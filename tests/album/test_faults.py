@@ -265,9 +265,7 @@ def may_be_said(plan: Plan, photo: str, one: Calm) -> list[str]:
     own = [say for say in said(plan, photo, one) if say is not None]
     if one.status == "failed":
         own.append(one.reason.removeprefix("ALBUM"))
-    if own:
-        return own
-    why = []
+    why = own  # unless what strikes many photos strikes it first
     if plan.ended_pass >= 0:
         why.append(ENDED)
     if plan.full is not None:

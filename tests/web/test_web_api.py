@@ -206,11 +206,11 @@ def test_requests_that_come_together_share_passes_of_the_network(models) -> None
     content = encoded(grey(20, 20), "PNG")
     with running(models, batch=4) as app:
         app.state.engine.ready.wait(HANG)
-        compiled = pure.predict._cache_size()
+        compiled = pure.predict.function._cache_size()
         ask(app, *({"content": content} for _ in range(37)))
         for count in (1, 2):
             ask(app, *({"content": content} for _ in range(count)))
-        assert pure.predict._cache_size() == compiled  # one shape for all of them
+        assert pure.predict.function._cache_size() == compiled  # one shape for all of them
         (figures,) = ask(app, {"url": "/metrics"})
     values = dict(line.rsplit(" ", 1) for line in figures.text.splitlines() if line[:1] != "#")
     assert float(values["jaxcolor_batch_photos_sum"]) == 40
