@@ -27,6 +27,7 @@ from jaxcolor.archive.report import Line
 from jaxcolor.archive.worker import Order, Worker
 
 _STORE = 80 << 20  # bytes of Ray's object store on this machine, about its least
+_START = 300  # seconds for Ray to start: 30, Ray's own, are too few on a busy machine
 _AHEAD = 2  # packets that a worker has at once, so that its network never waits for photos
 _NOT_STARTED = re.compile(r"NotStarted: (.*)")
 
@@ -71,6 +72,7 @@ def started(cluster: Cluster) -> Iterator[None]:
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for: this machine alone
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_raylet_start_wait_time_s": str(_START),
         }
         options = {
             "address": "local",

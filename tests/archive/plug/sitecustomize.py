@@ -34,7 +34,7 @@ def _read_deadly_photos(module: Any) -> None:
 
 
 _AFTER = {
-    "jaxcolor.models.colorizer": _know_tiny_networks,
+    "jaxcolor.models": _know_tiny_networks,
     "jaxcolor.image_io.reading": _read_deadly_photos,
 }
 
