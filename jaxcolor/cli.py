@@ -1,4 +1,4 @@
-"""The command line: `jaxcolor colorize | export | models | port | serve`.
+"""The command line: `jaxcolor archive | colorize | export | models | port | serve`.
 
 Nothing that is slow to import stands at the top: `--help` and `--version` answer at once.
 """
@@ -9,19 +9,18 @@ import collections
 import contextlib
 import functools
 import gc
-import math
 import os
 import re
-import signal
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__, engine, hints, image_io
-from jaxcolor.controls import CONTROLS, SIZE, Controls
+from jaxcolor import __version__, commands, engine, hints, image_io
+from jaxcolor.archive.command import archive
+from jaxcolor.controls import SIZE, Controls
 from jaxcolor.exporting.command import export
 from jaxcolor.porting.command import port
 from jaxcolor.web.settings import Settings as ServerSettings
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
     from jaxcolor.models.colorizer import Params
     from jaxcolor.storage import Address
 
-_SOME_FAILED = 1
-_NOTHING_DONE = 2
-_INTERRUPTED = 130  # what shells give a program that Ctrl-C ended
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="jaxcolor")
@@ -44,14 +39,9 @@ def main() -> None:
     """Gives grey photographs their colours back."""
 
 
+main.add_command(archive)
 main.add_command(export)
 main.add_command(port)
-
-
-def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a number to work with.")
-    return value
 
 
 def _places(
@@ -86,27 +76,6 @@ def _hints(
         raise click.BadParameter(str(error)) from None
 
 
-def _controls(command: Callable[..., None]) -> Callable[..., None]:
-    """An option for each of the controls."""
-    for control in reversed(CONTROLS):
-        command = click.option(
-            f"--{control.name}",
-            type=click.FloatRange(control.least, control.most),
-            default=control.default,
-            show_default=True,
-            callback=_finite,
-            help=control.sentence,
-        )(command)
-    return command
-
-
-_max_pixels = click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=engine.Settings.max_pixels,
-    show_default=True,
-    help="Refuse larger photos.",
-)
 _jobs = click.option(
     "--jobs",
     "threads",
@@ -162,7 +131,7 @@ _jobs = click.option(
     help="Hints of one photo: JSON, or a PNG of its size that is transparent but for strokes."
     f"  [default: NAME{hints.SUFFIX} beside each photo, if there is one]",
 )
-@_controls
+@commands.with_controls
 @click.option(
     "--size",
     type=int,
@@ -176,7 +145,7 @@ _jobs = click.option(
     type=click.IntRange(min=0),
     help="Which picture of an animation or of a file with several pages, from 0.",
 )
-@_max_pixels
+@commands.max_pixels_option
 @_jobs
 @click.option(
     "--report",
@@ -209,7 +178,7 @@ def colorize_photos(
     _put_off_collecting()
     from jaxcolor import album
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written
+    commands.heed_sigterm()
     jobs = _plan(photos, output, recursive=recursive, format=format, shard=shard)
     _check_report(report, jobs)
     found = _finder(places, hints_file, jobs)
@@ -218,7 +187,7 @@ def colorize_photos(
     controls = Controls.taken_from(options)
     if sum(not job.unread for job in jobs) == 1:
         options["batch"] = 1  # there never will be more
-    settings = engine.Settings(**_given(options))
+    settings = engine.Settings(**commands.given(options))
     load = functools.partial(_load, weights, size)
     untold: list[Outcome] = []
     done = album.colorize_files(
@@ -232,13 +201,12 @@ def colorize_photos(
                 outcomes.append(outcome)
     except KeyboardInterrupt:
         interrupted = True
-    with _undisturbed():
+    with commands.undisturbed():
         told = {id(outcome.job) for outcome in outcomes}
         outcomes += [outcome for outcome in untold if id(outcome.job) not in told]
         _save_report(report, outcomes)
     if interrupted:
-        click.echo("interrupted: the same command goes on where this one stopped", err=True)
-        sys.exit(_INTERRUPTED)
+        commands.end_interrupted()
     _end(outcomes)
 
 
@@ -291,7 +259,7 @@ def models() -> None:
     show_default=True,
     help="Refuse larger files.",
 )
-@_max_pixels
+@commands.max_pixels_option
 @click.option(
     "--queue",
     type=click.IntRange(min=1),
@@ -304,7 +272,7 @@ def models() -> None:
     type=click.FloatRange(min=0, min_open=True),
     default=ServerSettings.seconds,
     show_default=True,
-    callback=_finite,
+    callback=commands.finite,
     help="The time limit of a request.",
 )
 @click.option(
@@ -329,7 +297,7 @@ def serve(weights: Sequence[str], max_megabytes: int, open_page: bool, **options
         )
     from jaxcolor.web import server
 
-    settings = ServerSettings(max_bytes=max_megabytes << 20, **_given(options))
+    settings = ServerSettings(max_bytes=max_megabytes << 20, **commands.given(options))
     try:
         with server.bind(settings) as listener:
             served = server.make(_served(weights), settings)
@@ -344,7 +312,7 @@ def serve(weights: Sequence[str], max_megabytes: int, open_page: bool, **options
 
 def _served(chosen: Sequence[str]) -> dict[str, Params]:
     """Colorizers by the names that requests call them by, the default one first."""
-    _set_up_jax()
+    commands.set_up_jax()
     from jaxcolor.weights import available_models
 
     return {_model_name(name): _load(name, None) for name in chosen or available_models()}
@@ -352,18 +320,6 @@ def _served(chosen: Sequence[str]) -> dict[str, Params]:
 
 def _model_name(weights: str) -> str:
     return Path(weights).stem if weights.endswith(".safetensors") else weights
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No more signals are heard: all is done, and is only to be written down."""
-    signals = signal.SIGINT, signal.SIGTERM
-    before = [signal.signal(number, signal.SIG_IGN) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _put_off_collecting() -> None:
@@ -451,26 +407,8 @@ def _finder(places: tuple[Hint, ...], file: Path | None, jobs: Sequence[Job]) ->
     return find
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Without those that are left out: their owners have defaults for them."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-@functools.cache
-def _set_up_jax() -> None:
-    """What this program wants of JAX, once; before anything imports it."""
-    # XLA says at every use of its own cache that this machine might be another one (jax issue
-    # 38445). 1 is nobody's wish: JAX sets it when it is imported, and programs hand it on.
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from jaxcolor import compilation
-    from jaxcolor.cache import cache_dir
-
-    compilation.cache_in(cache_dir() / "xla")
-
-
 def _load(weights: str | None, size: int | None) -> Params:
-    _set_up_jax()
+    commands.set_up_jax()
     import jaxcolor
 
     try:
@@ -537,11 +475,5 @@ def _save_report(path: Path | None, outcomes: Sequence[Outcome]) -> None:
 
 
 def _end(outcomes: Sequence[Outcome]) -> None:
-    """The last line of a run with several photos, and its exit code."""
-    counts = collections.Counter(outcome.status for outcome in outcomes)
-    if len(outcomes) > 1:
-        words = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed"))
-        click.echo(f"{len(outcomes)} photos: {words}")
-    if counts["failed"]:
-        readable = sum(not outcome.job.unread for outcome in outcomes)
-        sys.exit(_NOTHING_DONE if counts["failed"] == readable else _SOME_FAILED)
+    counts = collections.Counter[str](outcome.status for outcome in outcomes)
+    commands.end(counts, unread=sum(outcome.job.unread for outcome in outcomes))

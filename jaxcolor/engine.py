@@ -92,12 +92,14 @@ class Job:
       size: height and width in pixels.
       warnings: what of the photo could not be read, or not be kept in the format.
       hints: the colours that the user knows.
+      begun: when its turn came, by `time.monotonic`; None: it never did.
     """
 
     format: Format
     size: tuple[int, int]
     warnings: tuple[str, ...] = ()
     hints: tuple[Hint, ...] = ()
+    begun: float | None = None
 
     def __init__(self, source: Source, target: Source, wish: Wish):
         self.source, self.target, self.wish = source, target, wish
@@ -253,6 +255,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
     # -- before the network ------------------------------------------------------------------------
 
     def _decode(self, job: Job) -> None:
+        job.begun = time.monotonic()
         with self._failing(job):
             job.check()
             photo = self._open(job)

@@ -109,6 +109,17 @@ class Address(Place):
                 for item in page:
                     yield PurePosixPath(item["path"]).relative_to(self.key)
 
+    def size(self) -> int:
+        """The object's bytes.
+
+        Raises:
+          OSError: there is none, or it cannot be asked for.
+        """
+        import obstore
+
+        with _told():
+            return obstore.head(_store(self.bucket), self.key)["size"]
+
     def fetch(self) -> BinaryIO:
         """The object's content.
 

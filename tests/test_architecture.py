@@ -22,6 +22,7 @@ LAYERS = (
     ("porting", "weights", "refine", "predict"),
     ("training", "evaluation", "robustness", "exporting", "engine"),
     ("album",),
+    ("commands", "archive"),
     ("cli", "web", "__main__", "__init__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -57,6 +58,8 @@ def test_imports_only_what_stands_below(file: Path) -> None:
             assert home == "exporting", f"{home} imports {name}"
         if parts[0] == "obstore":
             assert home == "storage", f"{home} imports {name}"
+        if parts[0] in ("ray", "pyarrow"):
+            assert home == "archive", f"{home} imports {name}"
         # The server fetches nothing: it has nothing to fetch with.
         if home == "web":
             assert parts[0] not in ("urllib", "httpx", "requests", "aiohttp")
@@ -105,9 +108,9 @@ def test_importing_is_light() -> None:
 def test_help_needs_no_jax() -> None:
     loaded = loaded_after(
         "from jaxcolor.cli import main;"
-        "[main([command, '--help'], standalone_mode=False) for command in ('colorize', 'serve')]"
+        "[main([command, '--help'], standalone_mode=False) for command in ('archive', 'colorize', 'serve')]"
     )
-    assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow"}
+    assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow", "pyarrow", "ray"}
 
 
 def test_an_album_that_is_done_needs_no_jax(tmp_path: Path) -> None:

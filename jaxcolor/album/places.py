@@ -87,7 +87,7 @@ def _confused(jobs: Sequence[Job]) -> Iterator[tuple[Job, str]]:
     for job in jobs:
         if isinstance(job.target, Path) and not job.unread:
             alike[caseless(job.target.absolute())].append(job)
-    tells_apart = functools.cache(_tells_case_apart)
+    tells_apart = functools.cache(tells_case_apart)
     for group in alike.values():
         for job, other in zip(group, group[1:] + group[:1], strict=True):
             assert isinstance(job.target, Path)
@@ -103,7 +103,7 @@ def _why_confused(job: Job, other: Job, folder: Path) -> str:
     )
 
 
-def _tells_case_apart(folder: Path) -> bool:
+def tells_case_apart(folder: Path) -> bool:
     """Of a folder; or of that in which it will be made, which hands this on."""
     folder = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
     try:

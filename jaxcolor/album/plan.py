@@ -216,7 +216,7 @@ def _walk(folder: Somewhere, *, recursive: bool, avoided: Somewhere | None) -> I
     """
     if isinstance(folder, Address):
         return _walk_objects(folder, recursive=recursive, avoided=avoided)
-    return _walk_files(folder, recursive=recursive, avoided=avoided)
+    return walk_files(folder, recursive=recursive, avoided=avoided)
 
 
 def _walk_objects(folder: Address, *, recursive: bool, avoided: Somewhere | None) -> Iterator[Path]:
@@ -225,14 +225,20 @@ def _walk_objects(folder: Address, *, recursive: bool, avoided: Somewhere | None
         for place in folder.walk(recursive=recursive):
             path = folder / place
             within = isinstance(avoided, Address) and avoided.is_dir() and path.is_in(avoided)
-            if _is_photo(place.name) and not within and not any(map(is_passed_over, place.parts)):
+            if is_photo(place.name) and not within and not any(map(is_passed_over, place.parts)):
                 places.append(place)
     except OSError as error:
         raise PlanError(f"{name_of(folder)}: cannot be read ({error.strerror})") from None
     yield from map(Path, sorted(places))
 
 
-def _walk_files(folder: Path, *, recursive: bool, avoided: Somewhere | None) -> Iterator[Path]:
+def walk_files(folder: Path, *, recursive: bool, avoided: Somewhere | None) -> Iterator[Path]:
+    """The photos in a folder by their names from there on, in order; `avoided` is not entered.
+
+    Raises:
+      PlanError: it cannot be read.
+    """
+
     def refuse(error: OSError) -> None:
         raise PlanError(f"{name_of(str(error.filename))}: cannot be read ({error.strerror})")
 
@@ -245,11 +251,12 @@ def _walk_files(folder: Path, *, recursive: bool, avoided: Somewhere | None) -> 
             if recursive and not is_passed_over(name) and (here / name).resolve() != avoided
         )
         for name in sorted(files):
-            if _is_photo(name):
+            if is_photo(name):
                 yield (here / name).relative_to(folder)
 
 
-def _is_photo(name: str) -> bool:
+def is_photo(name: str) -> bool:
+    """Whether a file in a folder is one that is read, or of a kind that is told of."""
     path = Path(name)
     return (
         path.suffix.lower() in (*PHOTO_SUFFIXES, *UNREAD_SUFFIXES)
@@ -274,8 +281,13 @@ def _nothing(photos: Sequence[Somewhere], found: Sequence[_Found], *, recursive:
 # -- where it goes ---------------------------------------------------------------------------------
 
 
-class _Names(NamedTuple):
-    """Two names for a result: without the photo's suffix, and with it."""
+class Names(NamedTuple):
+    """Two names for a result.
+
+    Attributes:
+      short: without the photo's suffix.
+      whole: with it, for a photo whose short name another one has, too.
+    """
 
     short: Somewhere
     whole: Somewhere
@@ -295,21 +307,22 @@ def _jobs(
     if one_file and not output.endswith(("/", os.sep)) and not folder.is_dir():
         return [Job(found[0].photo, _file(folder, format), format, replaces=True)]
     _check_folder(folder)
-    places = _apart(found, [_mirrored(f.place, format) for f in found])
+    places = _apart(found, [mirrored(f.place, format) for f in found])
     return [
         Job(f.photo, folder / str(place), format, within=folder, unread=f.unread)
         for f, place in zip(found, places, strict=True)
     ]
 
 
-def _beside(photo: Somewhere, format: str | None) -> _Names:
+def _beside(photo: Somewhere, format: str | None) -> Names:
     suffix = f"{_MARK}{result_suffix(photo, format)}"
-    return _Names(photo.with_name(photo.stem + suffix), photo.with_name(photo.name + suffix))
+    return Names(photo.with_name(photo.stem + suffix), photo.with_name(photo.name + suffix))
 
 
-def _mirrored(place: Path, format: str | None) -> _Names:
+def mirrored(place: Path, format: str | None) -> Names:
+    """The names of a photo's result, in the folder of results, by the photo's own in its folder."""
     suffix = result_suffix(place, format)
-    return _Names(place.with_suffix(suffix), place.with_name(place.name + suffix))
+    return Names(place.with_suffix(suffix), place.with_name(place.name + suffix))
 
 
 def _file(file: Somewhere, format: str | None) -> Somewhere:
@@ -333,7 +346,7 @@ def _check_folder(folder: Somewhere) -> None:
         raise PlanError(f"{name_of(folder)}: for several photos, -o names a folder")
 
 
-def _apart(found: Sequence[_Found], names: Sequence[_Names]) -> list[Somewhere]:
+def _apart(found: Sequence[_Found], names: Sequence[Names]) -> list[Somewhere]:
     """A name for each result: the short one, or where photos would become one file the whole one.
 
     So photos that differ in the suffix only keep it: a.gif.png, a.png.png. Those that differ in
@@ -348,7 +361,7 @@ def _apart(found: Sequence[_Found], names: Sequence[_Names]) -> list[Somewhere]:
     return chosen
 
 
-def _meeting(chosen: Sequence[Somewhere], names: Sequence[_Names]) -> set[int]:
+def _meeting(chosen: Sequence[Somewhere], names: Sequence[Names]) -> set[int]:
     """The photos that would become one file, and need not."""
     groups: dict[str, list[int]] = collections.defaultdict(list)
     for i, place in enumerate(chosen):

@@ -64,10 +64,7 @@ def colorize_files(
     def begin_some() -> None:
         for _ in range(min(_AHEAD - len(running()), len(waiting))):
             job = waiting[0]
-            prepare = functools.partial(make_folder, job)
-            file = None if hints else _hints_file(job)
-            finder = functools.partial(read, file) if file else hints
-            wish = engine.Wish("", controls, job.format, frame, prepare, finder)
+            wish, file = wish_for(job, controls, frame=frame, hints=hints)
             begun.append((job, pipeline.submit(job.photo, job.target, wish), file))
             waiting.popleft()
         if not waiting:
@@ -79,22 +76,36 @@ def colorize_files(
             pipeline.start({"": load()})
             while begun:
                 while begun and begun[0][1].done.done():
-                    yield _outcome(*begun[0])
+                    yield outcome(*begun[0])
                     begun.popleft()
                 begin_some()
                 wait(running(), return_when=FIRST_COMPLETED)
     except BaseException:
         if left is not None:
-            left += [_outcome(*one) for one in begun]
+            left += [outcome(*one) for one in begun]
             left += [Outcome(job, "skipped", _INTERRUPTED) for job in waiting]
         raise
 
 
-def _hints_file(job: Job) -> Path | None:
-    return beside(job.photo) if isinstance(job.photo, Path) else None
+def wish_for(
+    job: Job, controls: Controls, *, frame: int | None = None, hints: Finder | None = None
+) -> tuple[engine.Wish, Path | None]:
+    """What is asked of a photo, and the file of hints beside it, if there is one.
+
+    Args:
+      job: of `plan`.
+      controls: how the colours are wished.
+      frame: as `open_photo` takes it.
+      hints: as `colorize_files` takes them.
+    """
+    prepare = functools.partial(make_folder, job)
+    file = beside(job.photo) if hints is None and isinstance(job.photo, Path) else None
+    finder = functools.partial(read, file) if file else hints
+    return engine.Wish("", controls, job.format, frame, prepare, finder), file
 
 
-def _outcome(job: Job, work: engine.Job, hints_file: Path | None) -> Outcome:
+def outcome(job: Job, work: engine.Job, hints_file: Path | None) -> Outcome:
+    """What became of a photo; where it is still on its way, that the run was interrupted."""
     error = work.done.exception() if work.done.done() else engine.GivenUp()
     if isinstance(error, engine.GivenUp):
         return Outcome(job, "skipped", _INTERRUPTED, work.warnings)

@@ -272,11 +272,11 @@ def params() -> Params:
 
 def main() -> None:
     """Arm the plan of a file, and be the command."""
-    from jaxcolor import cli
+    from jaxcolor import cli, commands
 
     plan = json.loads(Path(sys.argv[1]).read_text())
     plan |= {name: plan[name] and tuple(plan[name]) for name in ("full", "lost")}
-    cli._set_up_jax()
+    commands.set_up_jax()
     tiles._TILE = TILE  # type: ignore[misc]
     colorizer = params()
     cli._load = lambda weights, size: colorizer
