@@ -1,4 +1,4 @@
-"""The command line: `jaxcolor colorize | export | models | port | serve`.
+"""The command line: `jaxcolor colorize | export | film | models | port | serve`.
 
 Nothing that is slow to import stands at the top: `--help` and `--version` answer at once.
 """
@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxcolor import __version__, engine, hints, image_io
+from jaxcolor.cache import set_up_jax
 from jaxcolor.controls import CONTROLS, SIZE, Controls
 from jaxcolor.exporting.command import export
+from jaxcolor.film.command import film
 from jaxcolor.porting.command import port
 from jaxcolor.web.settings import Settings as ServerSettings
 
@@ -45,6 +47,7 @@ def main() -> None:
 
 
 main.add_command(export)
+main.add_command(film)
 main.add_command(port)
 
 
@@ -344,7 +347,7 @@ def serve(weights: Sequence[str], max_megabytes: int, open_page: bool, **options
 
 def _served(chosen: Sequence[str]) -> dict[str, Params]:
     """Colorizers by the names that requests call them by, the default one first."""
-    _set_up_jax()
+    set_up_jax()
     from jaxcolor.weights import available_models
 
     return {_model_name(name): _load(name, None) for name in chosen or available_models()}
@@ -456,21 +459,8 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-@functools.cache
-def _set_up_jax() -> None:
-    """What this program wants of JAX, once; before anything imports it."""
-    # XLA says at every use of its own cache that this machine might be another one (jax issue
-    # 38445). 1 is nobody's wish: JAX sets it when it is imported, and programs hand it on.
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from jaxcolor import compilation
-    from jaxcolor.cache import cache_dir
-
-    compilation.cache_in(cache_dir() / "xla")
-
-
 def _load(weights: str | None, size: int | None) -> Params:
-    _set_up_jax()
+    set_up_jax()
     import jaxcolor
 
     try:
