@@ -43,5 +43,5 @@ CODECS = {
         _ALL,
         options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
     ),
-    "prores": Codec("prores_ks", (".mov", ".mkv"), (10,), _ALL[1:], full=False),
+    "prores": Codec("prores_ks", (".mov",), (10,), _ALL[1:], full=False),
 }

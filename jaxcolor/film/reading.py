@@ -209,8 +209,6 @@ def _in_order(
 def _decoded(
     container: Any, stream: Any, lost: Callable[[int | None, str], object]
 ) -> Iterator[tuple[av.VideoFrame, int | None]]:
-    if stream.codec_context.name == "ffv1":
-        stream.codec_context.options = {"err_detect": "crccheck+explode"}
     packets = container.demux(stream)
     while True:
         try:

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -47,22 +47,24 @@ def tracked(
     """
     found: dict[int, tuple[Hint, ...]] = {}
     waiting = sorted(hints, key=lambda hint: hint.time or 0.0)
-    for first, times, scene in _scenes(frames):
-        due = [hint for hint in waiting if (hint.time or 0.0) < times[-1]]
-        mine = [hint for hint in due if hint.time is not None and hint.time >= times[0]]
-        if mine:
-            found |= {first + i: some for i, some in enumerate(_of_scene(scene, times, mine, size))}
-        waiting = [hint for hint in waiting if hint not in due]
-        if not waiting:
-            break
+    with tempfile.TemporaryFile() as file:
+        for first, times, scene in _scenes(frames, _Spool(file)):
+            due = [hint for hint in waiting if (hint.time or 0.0) < times[-1]]
+            mine = [hint for hint in due if hint.time is not None and hint.time >= times[0]]
+            if mine:
+                placed = _of_scene(scene, times, mine, size)
+                found |= {first + i: some for i, some in enumerate(placed)}
+            waiting = [hint for hint in waiting if hint not in due]
+            if not waiting:
+                break
     return found
 
 
 class _Spool:
     """Thin frames in a file, by their numbers."""
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()
+    def __init__(self, file: IO[bytes]):
+        self._file = file
         self._count = 0
         self._shape: tuple[int, ...] = ()
 
@@ -85,10 +87,11 @@ class _Spool:
 
 
 def _scenes(
-    frames: Iterable[tuple[float, Thin]],
+    frames: Iterable[tuple[float, Thin]], spool: _Spool
 ) -> Iterator[tuple[int, list[float], _Spool]]:
     """Scenes: the number of the first frame, the frames' times and the end's, and the frames."""
-    spool, times, first = _Spool(), [], 0
+    first = 0
+    times: list[float] = []
     seen: list[float] = []
 
     def thin() -> Iterator[Thin]:

@@ -141,9 +141,8 @@ def _set_up(context: Any, film: Film, target: Target) -> None:
     context.flags |= _GLOBAL_HEADER
     options = dict(target.codec.options)
     if target.codec.name == "libx264":
-        options["crf"] = str(target.crf)
-        if target.crf == 0:
-            options["qp"] = "0"  # of 10 bits a crf of 0 still loses something
+        # Of 10 bits a crf of 0 still loses something, and a qp of 0 does not.
+        options["crf" if target.crf else "qp"] = str(target.crf)
     if target.codec.name == "prores_ks":
         options["profile"] = "4" if target.encoding.across == 1 else "3"
     context.options = options
@@ -318,6 +317,8 @@ def _mux(
         while waiting is not None and (waiting.dts - shift) * film.time_base <= time * packet.time_base - start:
             _mux_frame(sink, coloured, film, waiting, shift)
             waiting = next(frames, None)
+        if packet.dts is None:
+            packet.dts = packet.pts
         packet.stream = copied[packet.stream.index]
         sink.mux(packet)
     while waiting is not None:

@@ -128,6 +128,7 @@ def with_hints(
       controls: the user's; they saturate all but the hints' colours.
       hints: likewise; at least one.
     """
+    pixels = _checked(pixels)
     size = pixels.shape[:2]
     placed = spread.spots(hints, size)
     grid = grid_for(small.shape[:2], size)

@@ -27,7 +27,8 @@ def pan(count: int, seed: int = 0, size: tuple[int, int] = SIZE, step: int = 2) 
     """Luma of 8 bits, a window that moves."""
     wide = ground(seed, (size[0] + 16, size[1] + 128))
     return [
-        wide[8 : 8 + size[0], (step * t) % 128 : (step * t) % 128 + size[1]] for t in range(count)
+        wide[8 : 8 + size[0], (step * t) % 128 : (step * t) % 128 + size[1]].copy()
+        for t in range(count)
     ]
 
 
