@@ -33,17 +33,17 @@ class Small:
     """A frame of a scene, small.
 
     Attributes:
-      lab: L and ab as the network, or the step before, gives them.
-      ahead: the motion to the frame that is a hop later, in cells of `lab`; None: there is none.
+      lightness: L, its own.
+      look: L without grain, and ab as the network, or the step before, gives them.
+      ahead: the motion to the frame that is a hop later, in cells of `look`; None: there is none.
       behind: to the frame that is a hop earlier.
-      calm: L without grain.
       carried: whatever goes with it.
     """
 
-    lab: Float[np.ndarray, "s t 3"]
+    lightness: Float[np.ndarray, "s t"]
+    look: Float[np.ndarray, "s t 3"]
     ahead: Path | None
     behind: Path | None
-    calm: Float[np.ndarray, "s t"]
     carried: Any
 
 
@@ -63,7 +63,8 @@ def fused(
     for hop in HOPS:
         frames = _averaged(frames, hop)
     for frame in frames:
-        yield frame.lab, frame.carried
+        _, a, b = cv2.split(frame.look)
+        yield cv2.merge([frame.lightness, a, b]), frame.carried
 
 
 def _begun(
@@ -71,17 +72,18 @@ def _begun(
 ) -> Iterator[Small]:
     before: Small | None = None
     for lab, there, back, carried in scene:
-        calm = cv2.GaussianBlur(np.ascontiguousarray(lab[..., 0]), (0, 0), _CALM)
-        frame = Small(lab, None, _fitted(back, lab), calm, carried)
+        lightness, a, b = cv2.split(lab)
+        look = cv2.merge([cv2.GaussianBlur(lightness, (0, 0), _CALM), a, b])
+        frame = Small(lightness, look, None, _fitted(back, look), carried)
         if before is not None:
-            yield dataclasses.replace(before, ahead=_fitted(there, before.lab))
+            yield dataclasses.replace(before, ahead=_fitted(there, before.look))
         before = frame
     if before is not None:
         yield before
 
 
-def _fitted(path: Path | None, lab: np.ndarray) -> Path | None:
-    return None if path is None else motion.resized(path, lab.shape[:2])
+def _fitted(path: Path | None, look: np.ndarray) -> Path | None:
+    return None if path is None else motion.resized(path, look.shape[:2])
 
 
 def _averaged(frames: Iterator[Small], hop: int) -> Iterator[Small]:
@@ -99,27 +101,29 @@ def _averaged(frames: Iterator[Small], hop: int) -> Iterator[Small]:
 
 def _one(held: dict[int, Small], number: int, hop: int) -> Small:
     frame = held[number]
-    total = np.ones(frame.calm.shape, np.float32)
-    ab = frame.lab[..., 1:].copy()
+    calm, a, b = cv2.split(frame.look)
+    total = np.ones_like(calm)
     paths: list[Path | None] = []
     for other, name in ((held.get(number + hop), "ahead"), (held.get(number - hop), "behind")):
         path = getattr(frame, name)
         if other is None or path is None:
             paths.append(None)
             continue
-        weight, theirs = _seen_along(frame, other, path)
+        at = motion.ends(path)
+        theirs, their_a, their_b = cv2.split(motion.found(other.look, at))
+        weight = _weight(calm, theirs, path)
         total += weight
-        ab += weight[..., None] * theirs
+        a += weight * their_a
+        b += weight * their_b
         beyond = getattr(other, name)
-        paths.append(None if beyond is None else motion.joined(path, beyond))
-    lab = np.dstack([frame.lab[..., :1], ab / total[..., None]])
-    return dataclasses.replace(frame, lab=lab, ahead=paths[0], behind=paths[1])
+        last = hop == HOPS[-1] or beyond is None
+        paths.append(None if last else motion.joined(path, beyond, at))
+    look = cv2.merge([calm, a / total, b / total])
+    return dataclasses.replace(frame, look=look, ahead=paths[0], behind=paths[1])
 
 
-def _seen_along(frame: Small, other: Small, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """What another frame's colours weigh, and those."""
-    theirs = motion.moved(np.dstack([other.calm, other.lab[..., 1:]]), path)
-    differ = theirs[..., 0] - frame.calm
+def _weight(calm: np.ndarray, theirs: np.ndarray, path: Path) -> np.ndarray:
+    """What another frame's colours weigh, where the frame's own weigh 1."""
+    differ = theirs - calm
     differ -= np.median(differ[::4, ::4])  # exposure changes, and colours do not
-    weight = _NEIGHBOUR * path[..., 2] * np.exp(-((differ / _LIKE) ** 2))
-    return weight.astype(np.float32), theirs[..., 1:]
+    return _NEIGHBOUR * cv2.split(path)[2] * np.exp(-(differ * differ) / (_LIKE * _LIKE))

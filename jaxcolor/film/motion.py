@@ -8,6 +8,7 @@ covered or uncovered, and the motion is not trusted.
 from __future__ import annotations
 
 import functools
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -19,7 +20,8 @@ _PER_CELL = 0.05  # and more, by the length of the motion
 cv2.setNumThreads(1)  # its flow hangs on how many share it, and there are threads enough
 
 # x and y of the motion in cells, and how far it can be trusted: from 0 to 1.
-Path = Float[np.ndarray, "s t 3"]
+Path: TypeAlias = Float[np.ndarray, "s t 3"]
+Ends: TypeAlias = tuple[Float[np.ndarray, "s t"], Float[np.ndarray, "s t"]]  # x and y in cells
 
 
 def between(
@@ -30,28 +32,24 @@ def between(
     return _trusted(there, back), _trusted(back, there)
 
 
-def joined(first: Path, second: Path) -> Path:
-    """Two motions, one after the other."""
-    beyond = moved(second, first)
-    return np.dstack([first[..., :2] + beyond[..., :2], first[..., 2] * beyond[..., 2]])
-
-
-def moved(
-    planes: Float[np.ndarray, "s t c"], path: Path, *, how: int = cv2.INTER_LINEAR
-) -> Float[np.ndarray, "s t c"]:
-    """What each cell finds at the end of its path."""
-    rows, columns = grid(planes.shape[:2])
-    x, y = path[..., 0] + columns, path[..., 1] + rows
-    return cv2.remap(planes, x, y, how, borderMode=cv2.BORDER_REPLICATE)
-
-
-def inside(path: Path) -> Float[np.ndarray, "s t"]:
-    """1 where a path ends within the picture, else 0."""
-    rows, columns = grid(path.shape[:2])
-    x, y = path[..., 0] + columns, path[..., 1] + rows
+def ends(path: Path) -> Ends:
+    """Where paths end."""
     height, width = path.shape[:2]
-    within = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
-    return within.astype(np.float32)
+    rows, columns = _grid((height, width))
+    x, y, _ = cv2.split(path)
+    return x + columns, y + rows
+
+
+def found(planes: Float[np.ndarray, "s t c"], at: Ends) -> Float[np.ndarray, "s t c"]:
+    """What is found at the ends of paths; beyond the border, what is on it."""
+    return cv2.remap(planes, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def joined(first: Path, second: Path, at: Ends) -> Path:
+    """Two motions, one after the other; `at` are the ends of the first."""
+    x, y, trust = cv2.split(first)
+    further_x, further_y, further = cv2.split(found(second, at))
+    return cv2.merge([x + further_x, y + further_y, trust * further])
 
 
 def resized(path: Path, shape: tuple[int, int]) -> Path:
@@ -63,7 +61,7 @@ def resized(path: Path, shape: tuple[int, int]) -> Path:
 
 
 @functools.lru_cache(maxsize=8)
-def grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of rows and of columns, as float32, to be added to."""
     rows, columns = np.indices(shape, dtype=np.float32, sparse=True)
     return rows, columns
@@ -80,9 +78,12 @@ def _flow(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def _trusted(there: np.ndarray, back: np.ndarray) -> Path:
     """A motion, with how well the one back undoes it."""
-    path = np.dstack([there, np.ones(there.shape[:2], np.float32)])
-    differ = there + moved(back, path)
-    length = np.abs(there).sum(axis=2)
-    off = (differ * differ).sum(axis=2) / (_CONSISTENT + _PER_CELL * length) ** 2
-    path[..., 2] = np.exp(-off) * inside(path)
-    return path
+    height, width = there.shape[:2]
+    rows, columns = _grid((height, width))
+    x, y = cv2.split(there)
+    at = x + columns, y + rows
+    undone_x, undone_y = cv2.split(found(back, at))
+    allowed = _CONSISTENT + _PER_CELL * (np.abs(x) + np.abs(y))
+    off = ((x + undone_x) ** 2 + (y + undone_y) ** 2) / allowed**2
+    inside = (at[0] > -0.5) & (at[1] > -0.5) & (at[0] < width - 0.5) & (at[1] < height - 0.5)
+    return cv2.merge([x, y, np.exp(-off) * inside])
