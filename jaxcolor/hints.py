@@ -152,7 +152,9 @@ def check(
         if not isinstance(hint, Hint):
             raise TypeError(f"hint {number} is no jaxcolor.Hint, but {type(hint).__name__}")
         if film and hint.time is None:
-            raise HintError(f"hint {number}: time is missing: in a film it says which scene is meant")
+            raise HintError(
+                f"hint {number}: time is missing: in a film it says which scene is meant"
+            )
         if not film and hint.time is not None:
             raise HintError(f"hint {number}: time: only the hints of a film have one")
         if size is not None:

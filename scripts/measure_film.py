@@ -1,28 +1,41 @@
 """How calm a film's colours are, and how true: clips of known motion, made from photos.
 
     python scripts/measure_film.py ../shared/photos/val [--clips 10] [--weights NAME|FILE]
+    python scripts/measure_film.py ../shared/photos/val --speed 480x640
+    python scripts/measure_film.py examples --clip docs/images/film.webp
 
 Each clip is 48 frames of one photo's lightness: a pan, a zoom, a shaken camera, one at rest, or an
 object that crosses; all with grain that is drawn anew and an exposure that wobbles by 4 %. The
 colours of its frames are compared along the motion that made them: frame by frame, and fused.
+
+With --speed it prints the CPU time of a frame of that size: of each step by itself, and of whole
+runs as they are and frame by frame, without what holds the colours. With --clip it writes a moving
+picture of a pan: grey, frame by frame, and as it comes.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unittest import mock
 
+import av
 import cv2
+import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 import jaxcolor
-from jaxcolor import image_io
-from jaxcolor.film import fusion, scenes
-from jaxcolor.predict import stages
+from jaxcolor import color, image_io
+from jaxcolor.controls import UNTOUCHED
+from jaxcolor.film import fusion, reading, run, scenes, writing
+from jaxcolor.predict import planes, stages
 
 FRAMES = 48
 SIZE = (240, 320)  # of the frames
@@ -44,7 +57,9 @@ class Layer(NamedTuple):
     masks: np.ndarray
 
 
-def make(kind: str, photo: np.ndarray, other: np.ndarray, seed: int) -> tuple[np.ndarray, list[Layer]]:
+def make(
+    kind: str, photo: np.ndarray, other: np.ndarray, seed: int
+) -> tuple[np.ndarray, list[Layer]]:
     """A clip (T, H, W) of uint8, and what moves in it.
 
     Args:
@@ -62,8 +77,10 @@ def make(kind: str, photo: np.ndarray, other: np.ndarray, seed: int) -> tuple[np
     if kind == "crossing":
         side = height // 3
         patch = np.array(
-            [[[1, 0, 40.0 - (-side + (width + side) * t / FRAMES)], [0, 1, 40.0 - height / 3]]
-             for t in range(FRAMES)]
+            [
+                [[1, 0, 40.0 - (-side + (width + side) * t / FRAMES)], [0, 1, 40.0 - height / 3]]
+                for t in range(FRAMES)
+            ]
         )
         mask = np.zeros_like(masks)
         rows, columns = np.indices(SIZE)
@@ -210,14 +227,154 @@ def _grey(name: Path) -> np.ndarray:
     return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 
 
+# -- to look at ------------------------------------------------------------------------------------
+
+
+def save_clip(params: jaxcolor.Params, photo: np.ndarray, path: Path) -> None:
+    """A pan, three times side by side: grey, frame by frame, fused."""
+    clip, _ = make("pan", photo, photo, 0)
+    own = coloured(params, clip)
+    calm = fused(clip, own)
+    encoding = planes.Encoding(8, True, "bt709", 1, 1)
+    pictures = []
+    for frame, *labs in list(zip(clip, own, calm, strict=True))[::2]:
+        parts = [np.repeat(frame[..., None], 3, axis=2)]
+        for lab in labs:
+            chroma = planes.paint_chroma(frame, lab, UNTOUCHED, encoding).astype(np.float32)
+            cbcr = (np.moveaxis(chroma, 0, -1) - 128) / 255
+            rgb = color.cbcr_to_rgb(
+                jnp.asarray(frame, np.float32) / 255, jnp.asarray(cbcr), "bt709"
+            )
+            parts.append(np.asarray(rgb * 255 + 0.5).clip(0, 255).astype(np.uint8))
+        wide = np.hstack(
+            [cv2.resize(part, (200, 150), interpolation=cv2.INTER_AREA) for part in parts]
+        )
+        pictures.append(Image.fromarray(wide))
+    first, *others = pictures
+    first.save(path, save_all=True, append_images=others, duration=80, loop=0, quality=45, method=6)
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def print_speed(params: jaxcolor.Params, photo: np.ndarray, size: tuple[int, int]) -> None:
+    """CPU time of a frame, by steps and of whole runs."""
+    with tempfile.TemporaryDirectory() as name:
+        path, target = Path(name) / "a.mp4", Path(name) / "b.mp4"
+        _save(path, [_seen_at(photo, size, t / FRAMES) for t in range(FRAMES)])
+        film = reading.probed(path)
+        steps = list(_steps(params, film, target))
+        for what, spent in steps:
+            print(f"{what:40} {1000 * spent / FRAMES:7.1f} ms")
+
+        def whole() -> None:
+            run.colorize(params, film, target, run.Wish())
+
+        def by_themselves() -> None:
+            with (
+                mock.patch.object(fusion, "fused", lambda scene: ((g[0], g[3]) for g in scene)),
+                mock.patch.object(scenes, "watched", _unwatched),
+            ):
+                whole()
+
+        whole()  # compiles
+        fused, alone = (_cpu(work) for work in (whole, by_themselves))
+        print(f"{'a whole run':40} {1000 * fused / FRAMES:7.1f} ms")
+        print(f"{'a whole run, frame by frame':40} {1000 * alone / FRAMES:7.1f} ms")
+        print(f"{'ratio':40} {fused / alone:7.2f}")
+
+
+def _steps(
+    params: jaxcolor.Params, film: reading.Film, target: Path
+) -> Iterator[tuple[str, float]]:
+    frames = list(reading.frames(film))
+    yield "reading, twice", 2 * _cpu(lambda: list(reading.frames(film)))
+    greys = [planes.to_grey(frame.luma, film.encoding) for frame in frames]
+    views = [stages.shrink(params, grey) for grey in greys]
+    yield "making small", _cpu(lambda: [stages.shrink(params, grey) for grey in greys])
+
+    def network() -> list[np.ndarray]:
+        some = (views[i : i + 8] for i in range(0, len(views), 8))
+        return [lab for part in some for lab in stages.run_network(params, part, batch_size=8)]
+
+    labs = network()
+    yield "network", _cpu(network)
+    thin = [scenes.thinned(grey, labs[0].shape[:2]) for grey in greys]
+    seen = list(scenes.watched(thin))
+    yield "motion and scenes", _cpu(lambda: list(scenes.watched(thin)))
+    given = [(lab, one.there, one.back, None) for lab, one in zip(labs, seen, strict=True)]
+    yield "fusion", _cpu(lambda: list(fusion.fused(given)))
+    plan = writing.planned(film, target, "h264", 18)
+
+    def painted() -> list[np.ndarray]:
+        both = zip(frames, labs, strict=True)
+        return [planes.paint_chroma(f.luma, lab, UNTOUCHED, plan.encoding) for f, lab in both]
+
+    chroma = painted()
+    yield "painting", _cpu(painted)
+
+    def encoded() -> None:
+        encoder = writing.Encoder(film, plan)
+        for frame, of_it in zip(frames, chroma, strict=True):
+            encoder.encode(frame.pts, frame.duration, frame.luma, of_it)
+        encoder.end()
+
+    yield "encoding", _cpu(encoded)
+
+
+def _unwatched(frames: Iterator[np.ndarray]) -> Iterator[scenes.Watched]:
+    for number, thin in enumerate(frames):
+        yield scenes.Watched(thin, number == 0, None, None)
+
+
+def _cpu(work: Callable[[], Any]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def _seen_at(photo: np.ndarray, size: tuple[int, int], t: float) -> np.ndarray:
+    scale = 0.8 * min(photo.shape[0] / size[0], photo.shape[1] / size[1])
+    x, y = (photo.shape[1] - size[1] * scale) * t, (photo.shape[0] - size[0] * scale) * 0.5
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    frame = cv2.warpAffine(photo, np.array([[scale, 0, x], [0, scale, y]]), size[::-1], flags=how)
+    grain = np.random.default_rng(int(t * FRAMES)).normal(0, GRAIN, size)
+    return (16 + 219 / 255 * (frame + grain).clip(0, 255)).astype(np.uint8)
+
+
+def _save(path: Path, lumas: list[np.ndarray]) -> None:
+    with av.open(str(path), "w") as sink:
+        stream = sink.add_stream("libx264", rate=25)
+        stream.height, stream.width = lumas[0].shape
+        stream.codec_context.time_base = Fraction(1, 25)
+        for number, luma in enumerate(lumas):
+            grey = np.full((luma.shape[0] * 3 // 2, luma.shape[1]), 128, np.uint8)
+            grey[: luma.shape[0]] = luma
+            frame = av.VideoFrame.from_ndarray(grey, format="yuv420p")
+            frame.pts = number
+            sink.mux(stream.encode(frame))
+        sink.mux(stream.encode(None))
+
+
 def main() -> None:
     """Prints a line for each clip, and the means."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("--clips", type=int, default=10)
     parser.add_argument("--weights")
+    parser.add_argument("--speed", metavar="HxW")
+    parser.add_argument("--clip", type=Path, metavar="FILE")
     options = parser.parse_args()
     params = jaxcolor.load(options.weights)
+    if options.clip:
+        save_clip(params, _grey(sorted(options.photos.glob("*.jpg"))[3]), options.clip)
+        return
+    if options.speed:
+        height, width = map(int, options.speed.split("x"))
+        print_speed(params, _grey(min(options.photos.glob("*.jpg"))), (height, width))
+        return
     lines = []
     print(f"{'':44}  flicker     off   edges  chroma changed")
     for kind, name, clip, layers in clips(options.photos, options.clips):

@@ -21,7 +21,7 @@ LAYERS = (
     ("models",),
     ("porting", "weights", "refine", "predict"),
     ("training", "evaluation", "robustness", "exporting", "engine"),
-    ("album",),
+    ("album", "film"),
     ("cli", "web", "__main__", "__init__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -53,6 +53,8 @@ def test_imports_only_what_stands_below(file: Path) -> None:
             )
         if parts[0] in ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"):
             assert home == "web", f"{home} imports {name}"
+        if parts[0] in ("av", "cv2"):
+            assert home == "film", f"{home} imports {name}"
         if parts[0] == "onnx":
             assert home == "exporting", f"{home} imports {name}"
         if parts[0] == "obstore":
@@ -105,9 +107,9 @@ def test_importing_is_light() -> None:
 def test_help_needs_no_jax() -> None:
     loaded = loaded_after(
         "from jaxcolor.cli import main;"
-        "[main([command, '--help'], standalone_mode=False) for command in ('colorize', 'serve')]"
+        "[main([command, '--help'], standalone_mode=False) for command in ('colorize', 'film', 'serve')]"
     )
-    assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow"}
+    assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow", "av", "cv2"}
 
 
 def test_an_album_that_is_done_needs_no_jax(tmp_path: Path) -> None:

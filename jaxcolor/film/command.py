@@ -29,9 +29,7 @@ _PACKAGES = {"av": "av", "cv2": "opencv-python-headless"}
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)")
 
 
-def _seconds(
-    _context: click.Context, _option: click.Parameter, value: str | None
-) -> float | None:
+def _seconds(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
     match = _CLOCK.fullmatch(value.strip())
@@ -134,9 +132,7 @@ def film(
 
     try:
         known = hints.read(hints_file, film=True) if hints_file else ()
-        wish = run.Wish(
-            Controls.taken_from(options), known, codec, crf, start or 0.0, end, resume
-        )
+        wish = run.Wish(Controls.taken_from(options), known, codec, crf, start or 0.0, end, resume)
         facts = reading.probed(film)
         if output.exists() and output.samefile(film):
             raise reading.FilmError(f"{output}: is the film itself")

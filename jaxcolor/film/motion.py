@@ -24,9 +24,7 @@ Path: TypeAlias = Float[np.ndarray, "s t 3"]
 Ends: TypeAlias = tuple[Float[np.ndarray, "s t"], Float[np.ndarray, "s t"]]  # x and y in cells
 
 
-def between(
-    one: UInt8[np.ndarray, "s t"], other: UInt8[np.ndarray, "s t"]
-) -> tuple[Path, Path]:
+def between(one: UInt8[np.ndarray, "s t"], other: UInt8[np.ndarray, "s t"]) -> tuple[Path, Path]:
     """The motion from one frame to another, and back."""
     there, back = _flow(one, other), _flow(other, one)
     return _trusted(there, back), _trusted(back, there)

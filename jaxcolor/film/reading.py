@@ -115,9 +115,7 @@ def probed(path: Path) -> Film:
             warnings.append(f"its transfer curve is {curve}: colours are made as for {matrix}")
         luma, *chroma = av.VideoFormat(format).components
         shape = (1, 1) if not chroma else _steps(format)
-        height, width = (
-            (first.width, first.height) if turned % 2 else (first.height, first.width)
-        )
+        height, width = (first.width, first.height) if turned % 2 else (first.height, first.width)
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
         aspect = Fraction(aspect or 1) or Fraction(1)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
@@ -291,7 +289,7 @@ def _planes_of(format: av.VideoFormat) -> str:
         if name in (known, known.replace("yuv", "yuvj")):
             return format.name
         if name in (f"{known}{bits}" for bits in (10, 12, 14, 16)):
-            return f"{known}{name[len(known):]}le"
+            return f"{known}{name[len(known) :]}le"
     bits = max((c.bits for c in format.components), default=8)
     deep = next((n for n in (8, 10, 12, 14, 16) if bits <= n), 16)
     end = "" if deep == 8 else f"{deep}le"

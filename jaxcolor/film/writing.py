@@ -183,9 +183,12 @@ def _packets(segments: Iterable[Path]) -> Iterator[Packet]:
 def unfit(film: Film, target: Target) -> list[str]:
     """What of the film its file cannot hold, a line each; nothing is written."""
     lines: list[str] = []
-    with av.open(str(film.path)) as source, _Nowhere() as nowhere:
-        with av.open(nowhere, "w", format=_muxer(target.path)) as sink:
-            _streams(source, sink, film, target, lines.append)
+    with (
+        av.open(str(film.path)) as source,
+        _Nowhere() as nowhere,
+        av.open(nowhere, "w", format=_muxer(target.path)) as sink,
+    ):
+        _streams(source, sink, film, target, lines.append)
     return lines
 
 
@@ -227,9 +230,12 @@ def join(
       FilmError: it cannot be written.
     """
     try:
-        with open_whole(target.path) as file, av.open(str(film.path)) as source:
-            with av.open(file, "w", format=_muxer(target.path)) as sink:
-                _mux(source, sink, film, target, _packets(segments), start, end)
+        with (
+            open_whole(target.path) as file,
+            av.open(str(film.path)) as source,
+            av.open(file, "w", format=_muxer(target.path)) as sink,
+        ):
+            _mux(source, sink, film, target, _packets(segments), start, end)
     except (av.error.FFmpegError, OSError) as error:
         said = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise FilmError(f"{target.path}: cannot be written ({said.lower()})") from None
@@ -242,7 +248,7 @@ def _muxer(path: Path) -> str:
 def _streams(
     source: Any, sink: Any, film: Film, target: Target, tell: Callable[[str], object]
 ) -> tuple[Any, dict[int, Any]]:
-    """The streams of the result: that of the frames, and those that are copied, by their numbers."""
+    """The streams of the result: that of the frames; those that are copied, by their numbers."""
     coloured, copied = None, {}
     for stream in source.streams:
         picture = stream.disposition & av.stream.Disposition.attached_pic
@@ -252,7 +258,7 @@ def _streams(
             coloured.time_base = film.time_base
             made = coloured
         else:
-            what = f"stream {stream.index} ({stream.type}, {stream.name if hasattr(stream, 'name') else _codec(stream)})"
+            what = f"stream {stream.index} ({stream.type}, {_codec(stream)})"
             try:
                 if stream.type == "video" and not picture:
                     raise ValueError("a second film")
@@ -288,9 +294,7 @@ def _mux(
 ) -> None:
     coloured, copied = _streams(source, sink, film, target, lambda _: None)
     old = dict(source.metadata)
-    sink.metadata.update(
-        {k: v for k, v in old.items() if k.lower() not in _OF_THE_OLD_FILE}
-    )
+    sink.metadata.update({k: v for k, v in old.items() if k.lower() not in _OF_THE_OLD_FILE})
     sink.set_chapters(list(_chapters(source.chapters(), start, end)))
     sink.start_encoding()
     shift = int(start / film.time_base)
@@ -314,7 +318,10 @@ def _mux(
             moved = int(start / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - moved
             packet.dts = None if packet.dts is None else packet.dts - moved
-        while waiting is not None and (waiting.dts - shift) * film.time_base <= time * packet.time_base - start:
+        while (
+            waiting is not None
+            and (waiting.dts - shift) * film.time_base <= time * packet.time_base - start
+        ):
             _mux_frame(sink, coloured, film, waiting, shift)
             waiting = next(frames, None)
         if packet.dts is None:

@@ -134,7 +134,10 @@ def _piece(luma: np.ndarray, y: slice, x: slice, encoding: Encoding) -> np.ndarr
     """Luma of a tile of chroma; its last numbers go on beyond the border."""
     rows, columns = encoding.down, encoding.across
     part = luma[y.start * rows : y.stop * rows, x.start * columns : x.stop * columns]
-    missing = (y.stop - y.start) * rows - part.shape[0], (x.stop - x.start) * columns - part.shape[1]
+    missing = (
+        (y.stop - y.start) * rows - part.shape[0],
+        (x.stop - x.start) * columns - part.shape[1],
+    )
     if not any(missing):
         return part
     return np.pad(part, [(0, n) for n in missing], mode="edge")

@@ -76,7 +76,9 @@ def save(
             frame = av.VideoFrame(width, height, format)
             for index, plane in enumerate(frame.planes):
                 rows = np.frombuffer(plane, luma.dtype).reshape(plane.height, -1)
-                rows[:] = 1 << (8 if luma.dtype == np.uint8 else frame.format.components[0].bits) - 1
+                rows[:] = (
+                    1 << (8 if luma.dtype == np.uint8 else frame.format.components[0].bits) - 1
+                )
                 if index == 0:
                     rows[:, :width] = luma
             frame.pts = number if times is None else times[number]

@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import clips
 import click.testing
+import clips
 import numpy as np
 import pytest
 import tiny_network
@@ -19,7 +19,6 @@ from patience import HANG, until
 import jaxcolor
 from jaxcolor import hints
 from jaxcolor.cli import main
-from jaxcolor.controls import Controls
 from jaxcolor.film import reading, run
 from jaxcolor.film.reading import FilmError
 
@@ -82,7 +81,7 @@ def test_a_film_of_one_frame_has_the_photo_s_colours(
     ours, theirs = (skimage_ab(rgb) for rgb in (film.clip(0, 1), photo / 255))
     assert np.linalg.norm(theirs, axis=-1).mean() > 3
     distance = np.linalg.norm(ours - theirs, axis=-1)
-    print(distance.mean(), np.percentile(distance,99), np.linalg.norm(theirs, axis=-1).mean())
+    print(distance.mean(), np.percentile(distance, 99), np.linalg.norm(theirs, axis=-1).mean())
     assert distance.mean() < 0.7
     assert np.percentile(distance, 99) < 2.5
 
@@ -99,8 +98,20 @@ def skimage_ab(rgb: np.ndarray) -> np.ndarray:
 def test_all_else_stays(tmp_path: Path, params: jaxcolor.Params) -> None:
     times = [0, 40, 55, 120, 121, 200, 280]  # in milliseconds: of a variable rate
     chapters = [
-        {"id": 1, "start": 0, "end": 100, "time_base": Fraction(1, 1000), "metadata": {"title": "A"}},
-        {"id": 2, "start": 100, "end": 280, "time_base": Fraction(1, 1000), "metadata": {"title": "B"}},
+        {
+            "id": 1,
+            "start": 0,
+            "end": 100,
+            "time_base": Fraction(1, 1000),
+            "metadata": {"title": "A"},
+        },
+        {
+            "id": 2,
+            "start": 100,
+            "end": 280,
+            "time_base": Fraction(1, 1000),
+            "metadata": {"title": "B"},
+        },
     ]
     plain = clips.save(
         tmp_path / "plain.mkv",
@@ -115,7 +126,12 @@ def test_all_else_stays(tmp_path: Path, params: jaxcolor.Params) -> None:
     )
     (tmp_path / "s.srt").write_text("1\n00:00:00,050 --> 00:00:00,200\nWords.\n")
     source = with_subtitles(plain, tmp_path / "s.srt", tmp_path / "a.mkv")
-    for codec, name in (("ffv1", "b.mkv"), ("h264", "c.mkv"), ("h264", "d.mp4"), ("prores", "e.mov")):
+    for codec, name in (
+        ("ffv1", "b.mkv"),
+        ("h264", "c.mkv"),
+        ("h264", "d.mp4"),
+        ("prores", "e.mov"),
+    ):
         target, _ = colorized(params, source, tmp_path / name, codec=codec)
         assert clips.times_of(target) == [Fraction(t, 1000) for t in times]
         assert clips.packets_of(target, "audio") == clips.packets_of(source, "audio")
@@ -164,7 +180,11 @@ def with_subtitles(film: Path, subtitles: Path, target: Path) -> Path:
 def test_a_turned_film_comes_upright(tmp_path: Path, params: jaxcolor.Params) -> None:
     lumas = clips.pan(2)
     source = clips.save(
-        tmp_path / "a.mp4", lumas, codec="libx264", turned=90, aspect=Fraction(4, 3),
+        tmp_path / "a.mp4",
+        lumas,
+        codec="libx264",
+        turned=90,
+        aspect=Fraction(4, 3),
         options={"qp": "0"},
     )
     target, _ = colorized(params, source, tmp_path / "b.mp4", codec="h264", crf=0)
@@ -281,9 +301,7 @@ def test_a_run_that_was_ended_is_taken_up(
 
     steps.clear()
     with pytest.raises(Ended):  # without --resume nothing stays
-        run.colorize(
-            params, film, tmp_path / "c.mkv", run.Wish(codec="ffv1"), progress=progress
-        )
+        run.colorize(params, film, tmp_path / "c.mkv", run.Wish(codec="ffv1"), progress=progress)
     assert not list(tmp_path.glob(".c*"))
 
 
@@ -306,8 +324,7 @@ def test_a_killed_run_leaves_no_film(tmp_path: Path, run: object) -> None:
     )
     try:
         until(
-            lambda: process.poll() is not None
-            or any((tmp_path / ".b.mkv.parts").glob("*.segment"))
+            lambda: process.poll() is not None or any((tmp_path / ".b.mkv.parts").glob("*.segment"))
         )
         assert process.poll() is None
     finally:
@@ -432,9 +449,9 @@ def test_memory_does_not_grow_with_the_film(tmp_path: Path, params: jaxcolor.Par
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         used.append(pages * os.sysconf("SC_PAGE_SIZE"))
 
-    run.colorize(
-        params, reading.probed(source), tmp_path / "b.mp4", run.Wish(), progress=progress
-    )
+    run.colorize(params, reading.probed(source), tmp_path / "b.mp4", run.Wish(), progress=progress)
     early, late = max(used[1900:2000]), max(used[-100:])
-    print(f"{len(used) - 1} frames: {early / 1e6:.0f} MB after 2,000, {late / 1e6:.0f} MB at the end")
+    print(
+        f"{len(used) - 1} frames: {early / 1e6:.0f} MB after 2,000, {late / 1e6:.0f} MB at the end"
+    )
     assert late < 1.05 * early
