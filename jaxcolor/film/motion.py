@@ -8,7 +8,7 @@ covered or uncovered, and the motion is not trusted.
 from __future__ import annotations
 
 import functools
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -66,12 +66,14 @@ def _grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.cache
-def _search() -> cv2.DISOpticalFlow:
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+def _search() -> Any:
+    preset = cv2.DISOPTICAL_FLOW_PRESET_FAST
+    return cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
 
 
 def _flow(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return _search().calc(one, other, None)
+    flow: np.ndarray = _search().calc(one, other, None)
+    return flow
 
 
 def _trusted(there: np.ndarray, back: np.ndarray) -> Path:

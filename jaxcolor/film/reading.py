@@ -275,7 +275,7 @@ def _luma(frame: av.VideoFrame, film: Film) -> np.ndarray | None:
         )
     plane = frame.planes[0]
     dtype = np.dtype(film.encoding.dtype).newbyteorder("<")
-    rows = np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : frame.width]
+    rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : frame.width]
     # A copy: the frame's memory goes back to the decoder.
     return np.array(np.rot90(rows, film.turned), film.encoding.dtype, order="C")
 

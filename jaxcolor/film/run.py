@@ -280,7 +280,7 @@ class _Parts:
 
     def segments(self) -> list[Part]:
         """Those that are done, without a gap."""
-        found = []
+        found: list[Part] = []
         for path in sorted(self._folder.glob("*.segment")):
             number, first, end = map(int, path.stem.split("-"))
             if number == len(found) and first == (found[-1].end if found else 0):

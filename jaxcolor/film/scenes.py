@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8, UInt16
 
 from jaxcolor.film import motion
 from jaxcolor.film.motion import Path
@@ -35,10 +35,10 @@ class Watched(NamedTuple):
     back: Path | None
 
 
-def thinned(grey: Float[np.ndarray, "h w"] | np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def thinned(grey: UInt16[np.ndarray, "h w"], shape: tuple[int, int]) -> np.ndarray:
     """A grey picture of 16 bits, small, of 8 bits."""
     small = cv2.resize(grey, shape[::-1], interpolation=cv2.INTER_AREA)
-    return (small >> 8).astype(np.uint8)
+    return (np.asarray(small, np.uint16) >> 8).astype(np.uint8)
 
 
 def watched(frames: Iterable[np.ndarray]) -> Iterator[Watched]:

@@ -99,7 +99,7 @@ class Encoder:
 
     def __init__(self, film: Film, target: Target):
         self._film, self._target = film, target
-        self._context = av.CodecContext.create(target.codec.name, "w")
+        self._context: Any = av.CodecContext.create(target.codec.name, "w")
         _set_up(self._context, film, target)
         self._context.open()
         self._durations: dict[int, int] = {}
@@ -109,7 +109,7 @@ class Encoder:
         height, width = luma.shape
         frame = av.VideoFrame(width, height, self._target.format)
         for plane, numbers in zip(frame.planes, (luma, *chroma), strict=True):
-            rows = np.frombuffer(plane, numbers.dtype).reshape(plane.height, -1)
+            rows = np.frombuffer(memoryview(plane), numbers.dtype).reshape(plane.height, -1)
             rows[:, : numbers.shape[1]] = numbers
         frame.pts, frame.time_base = pts, self._film.time_base
         frame.color_range = _FULL if self._target.encoding.full else _LIMITED
