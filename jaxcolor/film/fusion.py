@@ -118,7 +118,7 @@ def _one(held: dict[int, Small], number: int, hop: int) -> Small:
         beyond = getattr(other, name)
         last = hop == HOPS[-1] or beyond is None
         paths.append(None if last else motion.joined(path, beyond, at))
-    look = cv2.merge([calm, np.asarray(a / total), np.asarray(b / total)])
+    look = cv2.merge([calm, a / total, b / total])
     return dataclasses.replace(frame, look=look, ahead=paths[0], behind=paths[1])
 
 

@@ -67,8 +67,7 @@ def _grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def _search() -> Any:
-    preset = cv2.DISOPTICAL_FLOW_PRESET_FAST
-    return cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
 
 def _flow(one: np.ndarray, other: np.ndarray) -> np.ndarray:
