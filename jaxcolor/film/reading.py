@@ -214,7 +214,7 @@ def _decoded(
         except StopIteration:
             return
         except av.error.FFmpegError as error:
-            lost(None, _said(error))
+            lost(None, said(error))
             return
         try:
             # The empty packet at the end brings what the decoder still holds.
@@ -224,7 +224,7 @@ def _decoded(
             return
         except av.error.FFmpegError as error:
             if packet.size:
-                lost(packet.pts, _said(error))
+                lost(packet.pts, said(error))
 
 
 def _deinterlaced(
@@ -330,7 +330,8 @@ def _seconds(pts: int, film: Film) -> str:
     return f"{float((pts - film.start) * film.time_base):.3f} s"
 
 
-def _said(error: Exception) -> str:
+def said(error: BaseException) -> str:
+    """What FFmpeg or the system says of a failure, in one line."""
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0].lower()
 
 
@@ -340,4 +341,4 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
-        raise FilmError(f"{path}: cannot be read as a film ({_said(error)})") from None
+        raise FilmError(f"{path}: cannot be read as a film ({said(error)})") from None

@@ -163,11 +163,7 @@ class _Painter:
     def _coloured(self) -> Iterator[tuple[np.ndarray, tuple[Controls, bool]]]:
         """Of each frame the colours that hold, what is left of the controls, and if it opens."""
         for _, scene in itertools.groupby(self._watched(), lambda one: one[2]):
-            yield from fusion.fused(
-                (job.small, watched.there, watched.back, (job.controls, watched.opens))
-                for job, watched, _ in scene
-                if job.done.result() is None
-            )
+            yield from fusion.fused(_given(job, watched) for job, watched, _ in scene)
 
     def _watched(self) -> Iterator[tuple[engine.Job, scenes.Watched, int]]:
         looked, thin = itertools.tee(self._looked())
@@ -207,6 +203,12 @@ class _Painter:
             for frame in _wanted(film, self._wish, lambda _: None)
         )
         return tracks.tracked(thin, self._wish.hints, film.size)
+
+
+def _given(job: engine.Job, watched: scenes.Watched) -> Any:
+    """A frame as fusion takes it, when the network's work on it is done."""
+    job.done.result()
+    return job.small, watched.there, watched.back, (job.controls, watched.opens)
 
 
 def _wanted(film: Film, wish: Wish, tell: Tell) -> Iterator[Frame]:
@@ -318,11 +320,11 @@ def _parts(params: Params, film: Film, target: writing.Target, wish: Wish) -> It
             with open_whole(note) as file:
                 file.write(asked.encode())
         yield _Parts(folder)
-    except OSError as error:
-        raise FilmError(f"{target.path}: cannot be written ({error.strerror or error})") from None
-    except BaseException:
+    except BaseException as error:
         if not wish.resume:
             shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, writing.FAILURES):
+            raise FilmError(f"{target.path}: cannot be written ({reading.said(error)})") from None
         raise
     shutil.rmtree(folder, ignore_errors=True)
 

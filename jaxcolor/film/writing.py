@@ -15,9 +15,10 @@ import numpy as np
 
 from jaxcolor.atomic import open_whole
 from jaxcolor.film.choices import CODECS, SUFFIXES, Codec
-from jaxcolor.film.reading import Film, FilmError
+from jaxcolor.film.reading import Film, FilmError, said
 from jaxcolor.predict.planes import Encoding
 
+FAILURES = (av.error.FFmpegError, OSError)  # of encoders, files and disks
 _GLOBAL_HEADER = 1 << 22  # AV_CODEC_FLAG_GLOBAL_HEADER
 _LIMITED, _FULL = 1, 2
 _OF_THE_OLD_FRAMES = ("bps", "duration", "number_of_", "_statistics", "encoder", "rotate")
@@ -236,9 +237,8 @@ def join(
             av.open(file, "w", format=_muxer(target.path)) as sink,
         ):
             _mux(source, sink, film, target, _packets(segments), start, end)
-    except (av.error.FFmpegError, OSError) as error:
-        said = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
-        raise FilmError(f"{target.path}: cannot be written ({said.lower()})") from None
+    except FAILURES as error:
+        raise FilmError(f"{target.path}: cannot be written ({said(error)})") from None
 
 
 def _muxer(path: Path) -> str:
