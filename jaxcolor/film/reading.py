@@ -332,7 +332,8 @@ def _seconds(pts: int, film: Film) -> str:
 
 def said(error: BaseException) -> str:
     """What FFmpeg or the system says of a failure, in one line."""
-    return (getattr(error, "strerror", None) or str(error)).splitlines()[0].lower()
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return words.splitlines()[0].lower()
 
 
 @contextlib.contextmanager
