@@ -1,4 +1,4 @@
-"""The command line: `jaxcolor archive | colorize | export | models | port | serve`.
+"""The command line: `jaxcolor archive | colorize | export | film | models | port | serve`.
 
 Nothing that is slow to import stands at the top: `--help` and `--version` answer at once.
 """
@@ -22,6 +22,7 @@ from jaxcolor import __version__, commands, engine, hints, image_io
 from jaxcolor.archive.command import archive
 from jaxcolor.controls import SIZE, Controls
 from jaxcolor.exporting.command import export
+from jaxcolor.film.command import film
 from jaxcolor.porting.command import port
 from jaxcolor.web.settings import Settings as ServerSettings
 
@@ -41,6 +42,7 @@ def main() -> None:
 
 main.add_command(archive)
 main.add_command(export)
+main.add_command(film)
 main.add_command(port)
 
 
@@ -188,7 +190,7 @@ def colorize_photos(
     if sum(not job.unread for job in jobs) == 1:
         options["batch"] = 1  # there never will be more
     settings = engine.Settings(**commands.given(options))
-    load = functools.partial(_load, weights, size)
+    load = functools.partial(commands.load, weights, size)
     untold: list[Outcome] = []
     done = album.colorize_files(
         load, left, settings, controls, frame=frame, hints=found, left=untold
@@ -315,7 +317,7 @@ def _served(chosen: Sequence[str]) -> dict[str, Params]:
     commands.set_up_jax()
     from jaxcolor.weights import available_models
 
-    return {_model_name(name): _load(name, None) for name in chosen or available_models()}
+    return {_model_name(name): commands.load(name, None) for name in chosen or available_models()}
 
 
 def _model_name(weights: str) -> str:
@@ -405,16 +407,6 @@ def _finder(places: tuple[Hint, ...], file: Path | None, jobs: Sequence[Job]) ->
     except hints.HintError as error:
         raise click.UsageError(str(error)) from None
     return find
-
-
-def _load(weights: str | None, size: int | None) -> Params:
-    commands.set_up_jax()
-    import jaxcolor
-
-    try:
-        return jaxcolor.load(weights).with_size(size)
-    except (OSError, ValueError) as error:
-        raise click.UsageError(str(error)) from None
 
 
 def _tell_settled(outcomes: Sequence[Outcome]) -> None:

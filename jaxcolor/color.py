@@ -44,6 +44,14 @@ LINEAR_KNEE = 0.0031308
 POWER = 2.4
 RAISED = 0.055
 
+# What R', G' and B' add to a film's luma: ITU-R BT.601, BT.709 and BT.2020.
+LUMA = {
+    "bt601": (0.299, 0.587, 0.114),
+    "bt709": (0.2126, 0.7152, 0.0722),
+    "bt2020": (0.2627, 0.6780, 0.0593),
+}
+_LUMA_STEPS = 3  # of the search for a lightness; colours of all the gamut come back to 0.0015
+
 # How far outside [0, 1] a linear component may lie and still count as in gamut: float32's error of
 # a round trip, a third of an 8-bit step at black.
 _GAMUT_SLACK = 1e-4
@@ -106,6 +114,45 @@ def lab_to_rgb(lab: Float[ArrayLike, "... 3"]) -> Float[Array, "... 3"]:
     return jnp.stack([linear_to_srgb(jnp.clip(c, 0.0, 1.0)) for c in linear], axis=-1)
 
 
+def ab_to_cbcr(
+    luma: Float[Array, "..."], ab: Float[Array, "... 2"], matrix: str
+) -> Float[Array, "... 2"]:
+    """Lab's ab -> a film's Cb and Cr in [-0.5, 0.5], luma kept.
+
+    Luma is no lightness: a red and a grey of one L differ by 0.3 in luma. So the L of which the
+    colour has that luma is searched. What lies outside the gamut loses chroma along the straight
+    line to the grey of that luma, until it fits.
+
+    Args:
+      luma: Y' in [0, 1].
+      ab: anything finite.
+      matrix: which of `LUMA` the film's numbers are of.
+    """
+    red, _, blue = LUMA[matrix]
+    a, b = ab[..., 0], ab[..., 1]
+    aim = grey_to_lightness(luma)
+    lightness = aim
+    for _ in range(_LUMA_STEPS):
+        there = _luma_of(lightness, a, b, matrix)[0]
+        lightness = jnp.clip(lightness + aim - grey_to_lightness(there), 0.0, L_MAX)
+    there, rgb = _luma_of(lightness, a, b, matrix)
+    r, g, b = (c - there for c in rgb)
+    # How much of each channel's way from the grey fits, both to 0 and to 1.
+    room = [jnp.where(c > 0, 1 - luma, luma) / jnp.maximum(jnp.abs(c), 1e-6) for c in (r, g, b)]
+    keep = jnp.clip(jnp.minimum(jnp.minimum(room[0], room[1]), room[2]), 0.0, 1.0)
+    return jnp.stack([keep * b / (2 - 2 * blue), keep * r / (2 - 2 * red)], axis=-1)
+
+
+def cbcr_to_rgb(
+    luma: Float[Array, "..."], cbcr: Float[Array, "... 2"], matrix: str
+) -> Float[Array, "... 3"]:
+    """A film's Y' in [0, 1], Cb and Cr -> R'G'B', which may lie outside [0, 1]."""
+    red, green, blue = LUMA[matrix]
+    cb, cr = cbcr[..., 0], cbcr[..., 1]
+    r, b = luma + (2 - 2 * red) * cr, luma + (2 - 2 * blue) * cb
+    return jnp.stack([r, (luma - red * r - blue * b) / green, b], axis=-1)
+
+
 def lightness_to_network(lightness: Float[T, "..."]) -> Float[T, "..."]:
     """L in [0, 100] -> the network's input in [-1, 1]."""
     return lightness / (L_MAX / 2) - 1
@@ -151,6 +198,15 @@ def _chroma_in_gamut(fy: Array, a: Array, b: Array) -> Array:
     inside = fits(jnp.ones_like(fy))
     # Most tiles of most photos hold nothing to search for.
     return jax.lax.cond(inside.all(), lambda: jnp.ones_like(fy), search)
+
+
+def _luma_of(lightness: Array, a: Array, b: Array, matrix: str) -> tuple[Array, list[Array]]:
+    """Luma and R'G'B' of a Lab colour; they may lie above 1."""
+    linear = _linear_rgb((lightness + 16) / 116, a, b)
+    # Not below 0: the search would be thrown about by a curve that is so steep there.
+    rgb = [linear_to_srgb(jnp.maximum(c, 0.0)) for c in linear]
+    (luma,) = _mix(np.array([LUMA[matrix]]), rgb)
+    return luma, rgb
 
 
 def _linear_rgb(fy: Array, a: Array, b: Array) -> list[Array]:

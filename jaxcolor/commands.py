@@ -12,12 +12,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxcolor import engine
 from jaxcolor.controls import CONTROLS
+
+if TYPE_CHECKING:
+    from jaxcolor.models.colorizer import Params
 
 INTERRUPTED = 130  # what shells give a program that Ctrl-C ended
 _SOME_FAILED = 1
@@ -70,6 +73,21 @@ def set_up_jax() -> None:
     from jaxcolor.cache import cache_dir
 
     compilation.cache_in(cache_dir() / "xla")
+
+
+def load(weights: str | None, size: int | None) -> Params:
+    """The colorizer that a command was told to take.
+
+    Raises:
+      click.UsageError: it cannot be had.
+    """
+    set_up_jax()
+    import jaxcolor
+
+    try:
+        return jaxcolor.load(weights).with_size(size)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
 
 
 def heed_sigterm() -> None:

@@ -15,7 +15,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jaxcolor.image_io import Photo
     from jaxcolor.models.colorizer import Params
     from jaxcolor.predict.ahead import Needs, Programs
+    from jaxcolor.predict.planes import Encoding
 
 # A photo of that many pixels is decoded without asking how large it is; a larger one is refused by
 # its header and tried again when there is room for it.
@@ -93,6 +94,8 @@ class Job:
       warnings: what of the photo could not be read, or not be kept in the format.
       hints: the colours that the user knows.
       begun: when its turn came, by `time.monotonic`; None: it never did.
+      small: of `Engine.look`: Lab of the small picture.
+      controls: likewise: what is left of the wished ones for `Engine.paint`.
     """
 
     format: Format
@@ -100,8 +103,10 @@ class Job:
     warnings: tuple[str, ...] = ()
     hints: tuple[Hint, ...] = ()
     begun: float | None = None
+    small: np.ndarray
+    controls: Controls
 
-    def __init__(self, source: Source, target: Source, wish: Wish):
+    def __init__(self, source: Source, target: Source | None, wish: Wish):
         self.source, self.target, self.wish = source, target, wish
         self.photo: Photo | None = None
         self.needs: Needs = None  # type: ignore[assignment]  # while its colorizer is not there
@@ -216,6 +221,43 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             raise
         return job
 
+    def look(self, pictures: Iterable[tuple[np.ndarray, Wish]]) -> list[Job]:
+        """Begins pictures of which the small colours alone are asked, as those of a film.
+
+        They go through the network together, as far as they fit. Who calls bounds how many are on
+        their way.
+
+        Args:
+          pictures: each as `colorize` takes an array of NumPy, and what is asked of it: model,
+            controls and hints.
+
+        Returns:
+          Jobs without a target; when they are done, `Job.small` and `Job.controls` are there.
+        """
+        jobs = []
+        for pixels, wish in pictures:
+            job = Job("", None, wish)
+            job.photo = image_io.Photo(pixels)
+            job.size = job.photo.size
+            if wish.hints is not None:
+                job.hints = hints.check(wish.hints(job.size), job.size)
+            jobs.append(job)
+        with self._changed:
+            for job in jobs:
+                self._foresee(job)
+            self._jobs.update(jobs)
+            self._decoded.extend(jobs)
+            self._changed.notify_all()
+        return jobs
+
+    def paint(
+        self, luma: np.ndarray, small: np.ndarray, controls: Controls, encoding: Encoding
+    ) -> Future[np.ndarray]:
+        """Begins the chroma of a film's picture, as `planes.paint_chroma` has it."""
+        from jaxcolor.predict import planes
+
+        return self._encoders.submit(planes.paint_chroma, luma, small, controls, encoding)
+
     def start(self, colorizers: Mapping[str, Params], *, everything: bool = False) -> None:
         """Opens the way to the network.
 
@@ -261,6 +303,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             photo = self._open(job)
             self.room.give_back(job, keep=photo.size[0] * photo.size[1])
             job.source, job.size, job.warnings = "", photo.size, photo.warnings
+            assert job.target is not None
             job.format = image_io.check_writable(job.target, photo, format=job.wish.format)
             if job.wish.hints is not None:
                 job.hints = hints.check(job.wish.hints(photo.size), photo.size)
@@ -297,7 +340,8 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         params = self._colorizers.get(job.wish.model)
         if params is None or self._programs is None:
             return
-        if needs := self._programs.needed(params, job.photo, hinted=bool(job.hints)):
+        hinted, painted = bool(job.hints), job.target is not None
+        if needs := self._programs.needed(params, job.photo, hinted=hinted, painted=painted):
             job.needs = needs
 
     # -- the network -------------------------------------------------------------------------------
@@ -377,10 +421,25 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         with self._failing(job), self._timed("encode"):
             photo, format = job.photo, job.wish.format
             assert photo is not None
+            if job.target is None:  # of `look`
+                self._hand_back(job, photo, small)
+                return
             strips = self._painted(job, photo, small)
             job.warnings += image_io.save_photo(job.target, photo, strips, format=format)
             self._let_go(job)
             job.done.set_result(None)
+
+    def _hand_back(self, job: Job, photo: Photo, small: np.ndarray) -> None:
+        """What `look` promises."""
+        from jaxcolor.predict import stages
+
+        job.small, job.controls = small, job.wish.controls
+        if job.hints:
+            job.small, job.controls = stages.with_hints(
+                photo.pixels, small, job.wish.controls, job.hints
+            )
+        self._let_go(job)
+        job.done.set_result(None)
 
     def _painted(self, job: Job, photo: Photo, small: np.ndarray) -> Iterator[np.ndarray]:
         from jaxcolor.predict import stages

@@ -34,7 +34,7 @@ Colour: TypeAlias = "str | tuple[int, int, int]"
 Size: TypeAlias = "tuple[int, int]"  # height and width
 Finder: TypeAlias = "Callable[[Size], Sequence[Hint]]"  # gives a photo's hints
 
-_FIELDS = ("x", "y", "colour", "radius")
+_FIELDS = ("x", "y", "colour", "radius", "time")
 _TEXT = re.compile(r"([^,=]+),([^,=]+)(?:,([^,=]+))?=(.+)", re.DOTALL)
 _HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6})")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -55,6 +55,8 @@ class Hint:
         matter. "neutral": no colour; "keep": what it would be without hints.
       radius: how far it reaches at most: a share of the photo's long side, or pixels where x, y and
         the radius are whole numbers. None: as far as the photo's edges let it.
+      time: of a film, in seconds from its first frame: the colour holds for the scene that is shown
+        then, and moves with it. A photo has none.
 
     Raises:
       HintError: one of them is wrong; the message names it.
@@ -64,11 +66,12 @@ class Hint:
     y: float
     colour: Colour
     radius: float | None = None
+    time: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("x", "y", "radius"):
+        for name in ("x", "y", "radius", "time"):
             value = getattr(self, name)
-            if value is not None or name != "radius":
+            if value is not None or name in ("x", "y"):
                 object.__setattr__(self, name, _number(name, value))
         object.__setattr__(self, "colour", _colour(self.colour))
         for name in ("x", "y"):
@@ -77,6 +80,8 @@ class Hint:
                     f"{name}: {getattr(self, name):g} is neither a whole number of pixels nor a"
                     " share from 0 to 1"
                 )
+        if self.time is not None and self.time < 0:
+            raise HintError(f"time: {self.time:g} is before the film's first frame")
         if self.radius is None:
             return
         in_pixels = isinstance(self.radius, int) and not self.in_shares
@@ -126,15 +131,18 @@ class Hint:
         return {name: value for name, value in fields.items() if value is not None}
 
 
-def check(hints: Iterable[Hint], size: Size | None = None) -> tuple[Hint, ...]:
-    """Hints that can be those of one photo.
+def check(
+    hints: Iterable[Hint], size: Size | None = None, *, film: bool = False
+) -> tuple[Hint, ...]:
+    """Hints that can be those of one photo, or of one film.
 
     Args:
       hints: of one photo.
       size: the photo's height and width, if they are known.
+      film: whether it is a film: each of its hints has a time.
 
     Raises:
-      HintError: too many, or one is outside of the photo.
+      HintError: too many, or one is outside of the photo, or has a time and must not, or has none.
       TypeError: one is no `Hint`.
     """
     hints = tuple(hints)
@@ -143,6 +151,12 @@ def check(hints: Iterable[Hint], size: Size | None = None) -> tuple[Hint, ...]:
     for number, hint in enumerate(hints, 1):
         if not isinstance(hint, Hint):
             raise TypeError(f"hint {number} is no jaxcolor.Hint, but {type(hint).__name__}")
+        if film and hint.time is None:
+            raise HintError(
+                f"hint {number}: time is missing: in a film it says which scene is meant"
+            )
+        if not film and hint.time is not None:
+            raise HintError(f"hint {number}: time: only the hints of a film have one")
         if size is not None:
             with _numbered(number):
                 hint.placed(size)
@@ -219,13 +233,14 @@ def _from_fields(line: Any, *, shares: bool) -> Hint:
 # -- as files --------------------------------------------------------------------------------------
 
 
-def read(file: Path, size: Size | None = None) -> tuple[Hint, ...]:
-    """Hints from a file: JSON, or a PNG that is transparent but for strokes.
+def read(file: Path, size: Size | None = None, *, film: bool = False) -> tuple[Hint, ...]:
+    """Hints from a file: JSON, or, for a photo, a PNG that is transparent but for strokes.
 
     Args:
       file: the file.
       size: height and width of the photo, upright. None: not known yet; then of a PNG it is only
         looked at whether it is one.
+      film: as `check` takes it.
 
     Raises:
       HintError: the file cannot be read, or holds a hint that cannot be; the message names both.
@@ -235,13 +250,13 @@ def read(file: Path, size: Size | None = None) -> tuple[Hint, ...]:
     try:
         with file.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
-        if content.startswith(_PNG):
+        if content.startswith(_PNG) and not film:
             from jaxcolor import strokes
 
             return strokes.read(file, size)
         if len(content) > MAX_BYTES:
             raise HintError(f"neither a PNG nor a list of at most {CAPACITY} hints")
-        return check(from_json(content), size)
+        return check(from_json(content), size, film=film)
     except HintError as error:
         raise HintError(f"{name_of(file)}: {error}") from None
     except OSError as error:

@@ -102,7 +102,7 @@ def colorize(
     params: jaxcolor.Params, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., click.testing.Result]:
     """Runs `jaxcolor colorize ARGS...` within this process, which has loaded everything already."""
-    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: params.with_size(size))
+    monkeypatch.setattr("jaxcolor.commands.load", lambda weights, size: params.with_size(size))
 
     def invoke(*arguments: object, **options: object) -> click.testing.Result:
         words = ["colorize", *map(str, arguments)]

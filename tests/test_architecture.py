@@ -22,7 +22,7 @@ LAYERS = (
     ("porting", "weights", "refine", "predict"),
     ("training", "evaluation", "robustness", "exporting", "engine"),
     ("album",),
-    ("commands", "archive"),
+    ("commands", "archive", "film"),
     ("cli", "web", "__main__", "__init__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -54,6 +54,8 @@ def test_imports_only_what_stands_below(file: Path) -> None:
             )
         if parts[0] in ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"):
             assert home == "web", f"{home} imports {name}"
+        if parts[0] in ("av", "cv2"):
+            assert home == "film", f"{home} imports {name}"
         if parts[0] == "onnx":
             assert home == "exporting", f"{home} imports {name}"
         if parts[0] == "obstore":
@@ -108,9 +110,10 @@ def test_importing_is_light() -> None:
 def test_help_needs_no_jax() -> None:
     loaded = loaded_after(
         "from jaxcolor.cli import main;"
-        "[main([command, '--help'], standalone_mode=False) for command in ('archive', 'colorize', 'serve')]"
+        "commands = ('archive', 'colorize', 'film', 'serve');"
+        "[main([command, '--help'], standalone_mode=False) for command in commands]"
     )
-    assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow", "pyarrow", "ray"}
+    assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow", "pyarrow", "ray", "av", "cv2"}
 
 
 def test_an_album_that_is_done_needs_no_jax(tmp_path: Path) -> None:

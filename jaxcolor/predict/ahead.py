@@ -45,13 +45,16 @@ class Programs:
         self._begun: dict[Hashable, Future[None]] = {}
         self._threads = ThreadPoolExecutor(2, "compile")
 
-    def needed(self, params: Params, photo: Photo | None, *, hinted: bool = False) -> Needs | None:
+    def needed(
+        self, params: Params, photo: Photo | None, *, hinted: bool = False, painted: bool = True
+    ) -> Needs | None:
         """Begins to compile what a photo needs.
 
         Args:
           params: the colorizer.
           photo: None: not decoded yet.
           hinted: whether it has hints.
+          painted: whether it is painted, too.
 
         Returns:
           None where that hangs on the photo's shape: a wrong guess would cost more than the wait.
@@ -68,8 +71,9 @@ class Programs:
         if hinted:
             grid = stages.grid_for(answer, photo.size)
             hints, answer = self._hints(answer, grid), grid
-        painting = self._painting(answer, stages.kind_of(photo.pixels))
-        return Needs(shape, self._network(params, shape), painting, hints)
+        painting = self._painting(answer, stages.kind_of(photo.pixels)) if painted else None
+        network = self._network(params, shape)
+        return Needs(shape, network, painting or network, hints)
 
     def compile_all(self, colorizers: Iterable[Params]) -> None:
         """Compiles all that photos of 8 and of 16 bits can need, and runs it once."""

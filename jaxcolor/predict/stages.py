@@ -37,6 +37,7 @@ __all__ = [
     "shape_for",
     "shapes",
     "shrink",
+    "with_hints",
 ]
 
 Kind: TypeAlias = tuple[int, np.dtype[Any]]  # channels, and the type of their numbers
@@ -109,16 +110,25 @@ def paint(
     controls.check()
     pixels = _checked(pixels)
     if hints:
-        small, controls = _with_hints(pixels, small, controls, hints)
+        small, controls = with_hints(pixels, small, controls, hints)
     return tiles.paint_by_tiles(pixels, small, controls)
 
 
-def _with_hints(
+def with_hints(
     pixels: np.ndarray,
     small: Float[np.ndarray, "s t 3"],
     controls: Controls,
     hints: Sequence[Hint],
 ) -> tuple[Float[np.ndarray, "p q 3"], Controls]:
+    """The small picture with the colours of the hints, and the controls that are left for `paint`.
+
+    Args:
+      pixels: the picture.
+      small: what `run_network` gave for it.
+      controls: the user's; they saturate all but the hints' colours.
+      hints: likewise; at least one.
+    """
+    pixels = _checked(pixels)
     size = pixels.shape[:2]
     placed = spread.spots(hints, size)
     grid = grid_for(small.shape[:2], size)

@@ -279,7 +279,7 @@ def main() -> None:
     commands.set_up_jax()
     tiles._TILE = TILE  # type: ignore[misc]
     colorizer = params()
-    cli._load = lambda weights, size: colorizer
+    commands.load = lambda weights, size: colorizer
     obey_permissions()
     with armed(Plan(**plan), lambda: os.kill(os.getpid(), signal.SIGTERM)):
         cli.main(sys.argv[2:])
