@@ -67,7 +67,8 @@ def _grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def _search() -> Any:
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    untyped: Any = cv2  # not all of its stubs know of optical flow
+    return untyped.DISOpticalFlow_create(untyped.DISOPTICAL_FLOW_PRESET_FAST)
 
 
 def _flow(one: np.ndarray, other: np.ndarray) -> np.ndarray:
