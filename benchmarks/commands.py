@@ -92,7 +92,16 @@ def _show_profile(*arguments: object) -> None:
 @command
 @click.option("--which", type=click.Choice(["default", "base", "empty"]), multiple=True)
 @click.option("--megapixels", default=12.0, show_default=True)
-def cold(which: tuple[str, ...], megapixels: float, repeats: int) -> Iterator[list[Row]]:
+@click.option(
+    "--beside",
+    type=click.Choice(["keras", "opencv"]),
+    multiple=True,
+    default=("keras", "opencv"),
+    show_default=True,
+)
+def cold(
+    which: tuple[str, ...], megapixels: float, beside: tuple[str, ...], repeats: int
+) -> Iterator[list[Row]]:
     """A whole process: one photo, from file to file, against a Keras script.
 
     Also against one with OpenCV and ONNX Runtime, of the default network, where these are
@@ -114,8 +123,11 @@ def cold(which: tuple[str, ...], megapixels: float, repeats: int) -> Iterator[li
                 whole_process(ours)  # fills the cache
 
                 prepare = functools.partial(_empty, cache) if name == "empty" else list
-                sides = {OURS: _prepared(ours, prepare), "Keras (TensorFlow)": lambda: theirs}
-                sides |= {} if name == "base" else _opencv(photo, Path(folder))
+                sides = {OURS: _prepared(ours, prepare)}
+                if "keras" in beside:
+                    sides["Keras (TensorFlow)"] = lambda: theirs
+                if "opencv" in beside and name != "base":
+                    sides |= _opencv(photo, Path(folder))
                 yield whole_processes(work, sides, repeats)
 
 
