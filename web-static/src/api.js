@@ -34,8 +34,10 @@ function part(name) {
 
 // -- the worker -----------------------------------------------------------------------------------
 
+const FAILED = "The photo cannot be coloured in this browser";
 const tasks = new Map(); // number of a photo's wish -> {resolve, reject, told}
 let count = 0;
+let isReady = false;
 
 const ready = begin();
 
@@ -50,7 +52,13 @@ async function begin() {
     if (refusal) task?.reject(new Refusal(refusal.code, refusal.message));
     else task?.resolve(result);
   };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    for (const { reject } of tasks.values()) reject(new Refusal("internal", `${FAILED}: ${event.message}`));
+    tasks.clear();
+  };
   worker.postMessage({ start: { runtime, model: model.onnx, facts: model.facts } });
+  isReady = true;
   return { worker, name: model.name };
 }
 
@@ -67,7 +75,7 @@ const numbers = new WeakMap(); // blob -> its number, by which the worker knows 
  * @throws {Refusal} and AbortError
  */
 export async function colorize(photo, options, signal, told = () => {}) {
-  told("loading");
+  if (!isReady) told("loading");
   const { worker } = await ready;
   if (!numbers.has(photo)) numbers.set(photo, ++count);
   const id = ++count;

@@ -48,7 +48,8 @@ async function work() {
     const result = await coloured(job);
     self.postMessage({ id: job.id, result });
   } catch (problem) {
-    const { code = "internal", message } = problem;
+    const said = `The photo cannot be coloured in this browser: ${problem.message}`;
+    const { code, message } = problem instanceof Refusal ? problem : new Refusal("internal", said);
     self.postMessage({ id: job.id, refusal: { code, message } });
   }
   givenUp.delete(job.id);
