@@ -1,9 +1,9 @@
-# The two commands of the README. Both make .venv and install what they need; nothing else is touched.
+# Commands of the README. Each makes .venv and installs what it needs; nothing else is touched.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test static clean
 
 demo: .venv/demo
 	$(BIN)/jaxcolor colorize examples/ -o examples/colour/ --overwrite
@@ -15,12 +15,21 @@ test: .venv/test
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+# A page that needs no server, in build/static; WEIGHTS=FILE has it colour with yours. Needs npm.
+static: .venv/static
+	$(BIN)/python scripts/static_page.py -o build/static $(if $(WEIGHTS),--weights $(WEIGHTS))
+
 clean:
-	rm -rf .venv examples/colour
+	rm -rf .venv examples/colour build/static web-static/node_modules
 
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/static: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[web,export]'
 	touch $@
 
 .venv/test: pyproject.toml

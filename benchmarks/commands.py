@@ -72,6 +72,18 @@ def _torch(*arguments: object) -> dict[str, Callable[[], Worker]]:
     return {"PyTorch": lambda: Worker("peers.torch_worker", *map(str, arguments))}
 
 
+def _opencv(photos: Path, folder: Path) -> dict[str, Callable[[], list[str]]]:
+    """OpenCV with ONNX Runtime, on the default network as our command exports it."""
+    if any(importlib.util.find_spec(name) is None for name in ("cv2", "onnx", "onnxruntime")):
+        return {}
+    model = folder / "colorizer.onnx"
+    words = [sys.executable, "-m", "jaxcolor", "export", "-o", str(model)]
+    subprocess.run(words, cwd=measure.ROOT, check=True, stdout=subprocess.DEVNULL)
+    words = [sys.executable, "-m", "benchmarks.peers.opencv_onnx", str(model), str(photos)]
+    result = folder / ("opencv" + photos.suffix)
+    return {"OpenCV, ONNX Runtime": lambda: [*words, str(result)]}
+
+
 def _show_profile(*arguments: object) -> None:
     words = [sys.executable, "-m", "benchmarks.ours", *map(str, arguments), "--profile"]
     subprocess.run(words, cwd=measure.ROOT, env=measure.quiet_environment(), check=True)
@@ -80,11 +92,21 @@ def _show_profile(*arguments: object) -> None:
 @command
 @click.option("--which", type=click.Choice(["default", "base", "empty"]), multiple=True)
 @click.option("--megapixels", default=12.0, show_default=True)
-def cold(which: tuple[str, ...], megapixels: float, repeats: int) -> Iterator[list[Row]]:
-    """A whole process: one photo, from file to file, against a Keras script of the same network.
+@click.option(
+    "--beside",
+    type=click.Choice(["keras", "opencv"]),
+    multiple=True,
+    default=("keras", "opencv"),
+    show_default=True,
+)
+def cold(
+    which: tuple[str, ...], megapixels: float, beside: tuple[str, ...], repeats: int
+) -> Iterator[list[Row]]:
+    """A whole process: one photo, from file to file, against a Keras script.
 
-    `default` and `base` (Inception-ResNet-v2, random weights) find the programs of an earlier run
-    in the cache, `empty` is the first run ever.
+    Also against one with OpenCV and ONNX Runtime, of the default network, where these are
+    installed. `default` and `base` (Inception-ResNet-v2, random weights) find the programs of an
+    earlier run in the cache, `empty` is the first run ever.
     """
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder, "photo.jpg")
@@ -101,7 +123,11 @@ def cold(which: tuple[str, ...], megapixels: float, repeats: int) -> Iterator[li
                 whole_process(ours)  # fills the cache
 
                 prepare = functools.partial(_empty, cache) if name == "empty" else list
-                sides = {OURS: _prepared(ours, prepare), "Keras (TensorFlow)": lambda: theirs}
+                sides = {OURS: _prepared(ours, prepare)}
+                if "keras" in beside:
+                    sides["Keras (TensorFlow)"] = lambda: theirs
+                if "opencv" in beside and name != "base":
+                    sides |= _opencv(photo, Path(folder))
                 yield whole_processes(work, sides, repeats)
 
 
@@ -253,7 +279,11 @@ def scale(
 @click.option("--photos", default=48, show_default=True, help="How many.")
 @click.option("--megapixels", default=2.0, show_default=True)
 def folder(photos: int, megapixels: float, repeats: int) -> Iterator[list[Row]]:
-    """A folder of photos through our command; beside it one thread each to read and to write."""
+    """A folder of photos through our command.
+
+    Beside it our command with one thread each to read and to write, and OpenCV with ONNX Runtime,
+    where these are installed.
+    """
     with tempfile.TemporaryDirectory() as place, _cache_at(Path(place, "cache")):
         album = Path(place, "album")
         album.mkdir()
@@ -264,11 +294,44 @@ def folder(photos: int, megapixels: float, repeats: int) -> Iterator[list[Row]]:
         sides: dict[str, Any] = {
             OURS: lambda: ours,
             "jaxcolor --jobs 1": lambda: [*ours, "--jobs", "1"],
+            **_opencv(album, Path(place)),
         }
         rows = whole_processes(f"folder, {photos} of {megapixels:g} MP", sides, repeats)
         for row in rows:
             row.note = f"{photos / row.median:.1f} photos/s"
         yield rows
+
+
+@command
+@click.argument("peer", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--size", default=224, show_default=True)
+@click.option("--batch", "batches", type=int, multiple=True, default=(1, 8), show_default=True)
+def exported(peer: Path, size: int, batches: tuple[int, ...], repeats: int) -> Iterator[list[Row]]:
+    """The default network in ONNX Runtime: our file, and one that PyTorch wrote, PEER.
+
+    `benchmarks/peers/torch_pyramid.py` makes that one.
+    """
+    import numpy as np
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder, "ours.onnx")
+        words = [sys.executable, "-m", "jaxcolor", "export", "--part", "network", "-o", str(own)]
+        subprocess.run(words, cwd=measure.ROOT, check=True, stdout=subprocess.DEVNULL)
+        lightness = np.random.default_rng(0).uniform(-1, 1, (2, 1, size, size)).astype(np.float32)
+        both = [
+            onnxruntime.InferenceSession(file).run(None, {"lightness": seen})[0]
+            for file, seen in ((own, lightness[:, 0]), (peer, lightness))
+        ]
+        click.echo(f"largest difference of ab / 110: {np.abs(both[0] - both[1]).max():.1e}")
+        for batch in batches:
+
+            def side(file: Path, batch: int = batch) -> Callable[[], Worker]:
+                arguments = str(file.resolve()), str(size), str(batch)
+                return lambda: Worker("peers.onnx_worker", *arguments)
+
+            sides = {OURS: side(own), "PyTorch's": side(peer)}
+            yield alternate(f"exported pyramid, batch {batch}", sides, repeats)
 
 
 main.command("data")(data)

@@ -2,7 +2,8 @@
 
 Each side of a comparison is a process of its own, as a user has it: whole processes that are
 timed from outside, or workers that are made ready and then asked for one run at a time. The sides
-take turns, so that whatever else the machine does meets all of them alike.
+take turns, so that whatever else the machine does meets all of them alike; seconds of a processor
+are told beside those of the clock, for a machine that does other things too.
 """
 
 from __future__ import annotations
@@ -16,11 +17,25 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 ROOT = Path(__file__).parents[1]
+
+
+class Run(NamedTuple):
+    """What one run took.
+
+    Attributes:
+      seconds: of the clock.
+      processor: seconds of all processors together.
+      megabytes: its peak of memory; 0 where that is not measured.
+    """
+
+    seconds: float
+    processor: float
+    megabytes: float = 0.0
 
 
 @dataclasses.dataclass
@@ -31,6 +46,7 @@ class Row:
       work: what was done.
       side: by whom; the first side of a work is ours.
       seconds: of each run.
+      processor: of each run, seconds of all processors together.
       gflop: multiplications and additions in a run, in thousands of millions, if that is known.
       megabytes: each run's peak of memory, if that was measured.
       note: anything else.
@@ -42,6 +58,14 @@ class Row:
     gflop: float | None = None
     megabytes: list[float] = dataclasses.field(default_factory=list)
     note: str = ""
+    processor: list[float] = dataclasses.field(default_factory=list)
+
+    def add(self, run: Run) -> None:
+        """One more run."""
+        self.seconds.append(run.seconds)
+        self.processor.append(run.processor)
+        if run.megabytes:
+            self.megabytes.append(run.megabytes)
 
     @property
     def median(self) -> float:
@@ -70,12 +94,12 @@ class Worker:
     def __exit__(self, *exception: object) -> None:
         self._process.communicate()
 
-    def run(self) -> float:
-        """Seconds of one more run."""
+    def run(self) -> Run:
+        """One more run."""
         assert self._process.stdin
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        return float(self._answer())
+        return Run(*self._answer())
 
     def _answer(self) -> Any:
         assert self._process.stdout
@@ -92,9 +116,10 @@ def serve(work: Callable[[], Any], gflop: float | None = None) -> None:
         work()
     print("benchmark:", json.dumps(gflop), flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         work()
-        print("benchmark:", time.perf_counter() - start, flush=True)
+        taken = time.perf_counter() - start, time.process_time() - before
+        print("benchmark:", json.dumps(taken), flush=True)
 
 
 def alternate(work: str, sides: Mapping[str, Callable[[], Worker]], repeats: int) -> list[Row]:
@@ -104,7 +129,7 @@ def alternate(work: str, sides: Mapping[str, Callable[[], Worker]], repeats: int
     try:
         for _ in range(repeats):
             for name, worker in workers.items():
-                rows[name].seconds.append(worker.run())
+                rows[name].add(worker.run())
     finally:
         for worker in workers.values():
             worker.__exit__()
@@ -118,14 +143,12 @@ def whole_processes(
     rows = {name: Row(work, name) for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():
-            seconds, megabytes = whole_process(command())
-            rows[name].seconds.append(seconds)
-            rows[name].megabytes.append(megabytes)
+            rows[name].add(whole_process(command()))
     return list(rows.values())
 
 
-def whole_process(command: Sequence[str], **environment: str) -> tuple[float, float]:
-    """Seconds and megabytes of one process from its start to its end."""
+def whole_process(command: Sequence[str], **environment: str) -> Run:
+    """One process from its start to its end."""
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -141,7 +164,7 @@ def whole_process(command: Sequence[str], **environment: str) -> tuple[float, fl
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise click.ClickException(f"{' '.join(command)}: {said.decode(errors='replace')[-2000:]}")
-    return seconds, usage.ru_maxrss / 1000
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
 
 
 def quiet_environment(**more: str) -> dict[str, str]:
@@ -177,7 +200,8 @@ def report(rows: Sequence[Row], file: Path | None, most: float | None = None) ->
     if most:
         click.echo(f"matrix product: {most:.0f} GFLOP/s")
     head = (
-        f"{'work':38} {'side':20} {'median':>9} {'least':>9} {'ours/':>6} {'GFLOP/s':>13} {'MB':>6}"
+        f"{'work':38} {'side':20} {'median':>9} {'least':>9} {'ours/':>6}"
+        f" {'processor':>9} {'ours/':>6} {'GFLOP/s':>13} {'MB':>6}"
     )
     click.echo(head)
     ours: dict[str, Row] = {}
@@ -188,6 +212,10 @@ def report(rows: Sequence[Row], file: Path | None, most: float | None = None) ->
         entry |= {"median": row.median, "ratio": first.median / row.median}
         cells = [f"{row.work:38} {row.side:20} {row.median:8.3f}s {min(row.seconds):8.3f}s"]
         cells.append(f"{'' if row is first else format(entry['ratio'], '.2f'):>6}")
+        entry["processor_median"] = statistics.median(row.processor)
+        entry["processor_ratio"] = statistics.median(first.processor) / entry["processor_median"]
+        share = "" if row is first else format(entry["processor_ratio"], ".2f")
+        cells.append(f"{entry['processor_median']:8.3f}s {share:>6}")
         rate = ""
         if row.gflop:
             entry["gflops"] = row.gflop / row.median

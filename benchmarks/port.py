@@ -24,11 +24,11 @@ def port(source: Path | None) -> None:
             _write_random_keras_file(source)
         out = Path(folder, "ported.safetensors")
         command = [sys.executable, "-m", "jaxcolor", "port", "inception_resnet_v2"]
-        seconds, peak = measure.whole_process(
+        run = measure.whole_process(
             [*command, "--source", str(source.resolve()), "--out", str(out)]
         )
         size = source.stat().st_size / 1e6
-        click.echo(f"{size:.0f} MB: {seconds:.1f} s, peak {peak / 1000:.2f} GB")
+        click.echo(f"{size:.0f} MB: {run.seconds:.1f} s, peak {run.megabytes / 1000:.2f} GB")
 
 
 def _write_random_keras_file(path: Path) -> None:

@@ -7,6 +7,7 @@ python scripts/benchmark.py step        # whole train steps of the recipes in co
 python scripts/benchmark.py lab         # sRGB to Lab and back
 python scripts/benchmark.py scale       # 1 to 100 megapixels, batches of 1 to 64
 python scripts/benchmark.py folder      # many photos through our command
+python scripts/benchmark.py exported PEER.onnx  # our ONNX file beside PyTorch's of the same network
 python scripts/benchmark.py data        # the input alone, and how long a train step waits for it
 python scripts/benchmark.py port        # porting Inception-ResNet-v2: time and peak memory
 

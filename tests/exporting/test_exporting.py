@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -204,21 +206,49 @@ sys.modules["jax"] = sys.modules["jaxcolor"] = None
 """
 
 
-def test_the_document_s_program_gives_nearly_the_command_s_colours(
-    params: Params, whole: bytes, tmp_path: Path, photos: dict[str, np.ndarray]
-) -> None:
-    """`docs/export.md`: twenty lines of Python, run as they stand there, without JAX."""
+def written(language: str) -> str:
+    """A program of `docs/export.md`, as it stands there."""
     document = Path(__file__).parents[2] / "docs" / "export.md"
-    program = document.read_text().split("```python\n")[1].split("```")[0]
-    (tmp_path / "colorizer.onnx").write_bytes(whole)
-    Image.fromarray(photos["coffee"]).convert("L").save(tmp_path / "grey.jpg", quality=95)
-    subprocess.run(
-        [sys.executable, "-c", EXAMPLE + program], cwd=tmp_path, check=True, timeout=HANG
-    )
-    got = np.asarray(Image.open(tmp_path / "colour.png")).astype(np.float64)
-    grey = np.asarray(Image.open(tmp_path / "grey.jpg"))
+    return document.read_text().split(f"```{language}\n")[1].split("```")[0]
+
+
+def check_program(
+    params: Params, whole: bytes, folder: Path, photo: np.ndarray, *command: object
+) -> None:
+    """It writes nearly the command's colours of `grey.jpg` into `colour.png`."""
+    (folder / "colorizer.onnx").write_bytes(whole)
+    Image.fromarray(photo).convert("L").save(folder / "grey.jpg", quality=95)
+    subprocess.run([*map(str, command)], cwd=folder, check=True, timeout=HANG)
+    got = np.asarray(Image.open(folder / "colour.png")).astype(np.float64)
+    grey = np.asarray(Image.open(folder / "grey.jpg"))
     own = np.asarray(jaxcolor.colorize(params, grey)).astype(np.float64)
     assert got.shape == own.shape
     assert np.abs(got - own).mean() < 3  # of 255: other edges, another shape, no margin looked for
     assert np.abs(own - grey[..., None]).mean() > 5
     assert stages.shape_for(params, grey.shape) != (224, 224)
+
+
+def test_the_document_s_program_gives_nearly_the_command_s_colours(
+    params: Params, whole: bytes, tmp_path: Path, photos: dict[str, np.ndarray]
+) -> None:
+    """Twenty lines of Python, without JAX."""
+    code = EXAMPLE + written("python")
+    check_program(params, whole, tmp_path, photos["coffee"], sys.executable, "-c", code)
+
+
+@pytest.mark.slow
+def test_so_does_that_in_javascript(
+    params: Params, whole: bytes, photos: dict[str, np.ndarray]
+) -> None:
+    """With the packages that it names, beside which it has to lie."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no npm on this machine: apt-get install npm")
+    node = Path(__file__).with_name("node")
+    if not (node / "node_modules").exists():
+        words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+        subprocess.run([npm, *words], cwd=node, check=True, timeout=HANG)
+    with tempfile.TemporaryDirectory(dir=node / "node_modules", prefix=".") as made:
+        program = Path(made, "program.mjs")
+        program.write_text(written("javascript"))
+        check_program(params, whole, Path(made), photos["coffee"], "node", program)

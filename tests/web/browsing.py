@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.color
 from patience import HANG
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
@@ -93,3 +94,37 @@ def picture(page: Page) -> np.ndarray:
 
 def chroma(pixels: np.ndarray) -> float:
     return float(np.ptp(pixels.astype(int), axis=-1).mean())
+
+
+def begin(page: Page, name: str = "harbour.jpg", width: int = 300) -> None:
+    drop(page, jpeg(name, width))
+    screenshots.wait_until_done(page)
+    page.get_by_role("radio", name="Your colours").check(force=True)
+
+
+def point(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Where on the screen a place of the photo is."""
+    box = page.locator("#dots").bounding_box()
+    assert box is not None
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def put(page: Page, x: float, y: float, colour: str) -> None:
+    """Clicks a place, types its colour and closes the palette."""
+    page.mouse.click(*point(page, x, y))
+    page.fill("#typed", colour)
+    page.keyboard.press("Enter")
+    expect(page.locator("#palette")).to_be_hidden()
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    return np.asarray(skimage.color.rgb2lab(rgb / 255))
+
+
+def rgb(colour: str) -> np.ndarray:
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+
+
+def labels(page: Page) -> list[str]:
+    found: list[str] = page.locator(".dot").evaluate_all("all => all.map(each => each.ariaLabel)")
+    return found

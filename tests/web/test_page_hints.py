@@ -12,8 +12,20 @@ import browsing
 import httpx
 import numpy as np
 import pytest
-import skimage.color
-from browsing import drop, jpeg, load_api, screenshots, tabs
+from browsing import (
+    begin,
+    drop,
+    jpeg,
+    lab,
+    labels,
+    load_api,
+    point,
+    put,
+    rgb,
+    screenshots,
+    tabs,
+)
+from page_with_hints import *  # noqa: F403  # those of its tests that need no server
 from patience import HANG
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, expect
@@ -50,27 +62,6 @@ def page(empty: Page) -> Page:
     return empty
 
 
-def begin(page: Page, name: str = "harbour.jpg", width: int = 300) -> None:
-    drop(page, jpeg(name, width))
-    screenshots.wait_until_done(page)
-    page.get_by_role("radio", name="Your colours").check(force=True)
-
-
-def point(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where on the screen a place of the photo is."""
-    box = page.locator("#dots").bounding_box()
-    assert box is not None
-    return box["x"] + x * box["width"], box["y"] + y * box["height"]
-
-
-def put(page: Page, x: float, y: float, colour: str) -> None:
-    """Clicks a place, types its colour and closes the palette."""
-    page.mouse.click(*point(page, x, y))
-    page.fill("#typed", colour)
-    page.keyboard.press("Enter")
-    expect(page.locator("#palette")).to_be_hidden()
-
-
 def sent(request: Request) -> list[Hint]:
     """The hints that go with a request."""
     given = parse_qs(urlsplit(request.url).query).get("hints", ["[]"])
@@ -92,19 +83,6 @@ def pixel(page: Page, x: float, y: float, picture: str = "colour") -> np.ndarray
     code = """([id, x, y]) => import("/static/sample.js").then(({sample}) =>
         sample(document.getElementById(id), {x, y}))"""
     return np.array(page.evaluate(code, [picture, x, y]))
-
-
-def lab(rgb: np.ndarray) -> np.ndarray:
-    return np.asarray(skimage.color.rgb2lab(rgb / 255))
-
-
-def rgb(colour: str) -> np.ndarray:
-    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
-
-
-def labels(page: Page) -> list[str]:
-    found: list[str] = page.locator(".dot").evaluate_all("all => all.map(each => each.ariaLabel)")
-    return found
 
 
 # -- arithmetic ------------------------------------------------------------------------------------
@@ -238,38 +216,6 @@ def test_dragged_changed_undone_removed(page: Page) -> None:
     assert labels(page) == []
 
 
-def test_a_place_without_a_colour_is_no_hint(page: Page) -> None:
-    page.mouse.click(*point(page, 0.5, 0.5))
-    expect(page.locator(".dot.fresh")).to_have_count(1)
-    page.keyboard.press("Escape")
-    expect(page.locator(".dot")).to_have_count(0)
-    page.mouse.click(*point(page, 0.5, 0.5))
-    page.fill("#typed", "reddish")
-    page.keyboard.press("Enter")
-    problem = "document.getElementById('typed').validationMessage"
-    assert page.evaluate(problem).startswith("No such colour")
-    expect(page.locator("#palette")).to_be_visible()
-    page.mouse.click(*point(page, 0.1, 0.1))  # another place instead
-    expect(page.locator(".dot")).to_have_count(1)
-    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-
-
-def test_the_divider_is_as_before(page: Page) -> None:
-    put(page, 0.5, 0.5, "red")
-    page.get_by_role("radio", name="Compare").check(force=True)
-    expect(page.locator(".dot")).to_be_hidden()
-    page.mouse.click(*(point_of_picture(page, 0.8, 0.2)))
-    assert abs(float(page.input_value("#split")) - 80) <= 2
-    expect(page.locator("#palette")).to_be_hidden()
-    expect(page.locator("#hint-count")).to_have_text("1")
-
-
-def point_of_picture(page: Page, x: float, y: float) -> tuple[float, float]:
-    box = page.locator("#pictures").bounding_box()
-    assert box is not None
-    return box["x"] + x * box["width"], box["y"] + y * box["height"]
-
-
 def test_the_pipette_takes_what_is_seen(page: Page) -> None:
     with page.expect_request(asks("#ff0000")):
         put(page, 0.2, 0.5, "red")
@@ -355,28 +301,6 @@ def test_by_keyboard_alone(url: str, chromium: Browser) -> None:
         assert focused() == "aim"
         assert labels(page) == []
         expect(page.locator("#hint-said")).to_have_text("Hint 1 removed")
-
-
-def test_everything_has_a_name(page: Page) -> None:
-    put(page, 0.34, 0.2, "red")
-    page.mouse.click(*point(page, 0.34, 0.2))
-    tree = page.locator("#work").aria_snapshot()
-    for line in (
-        'radio "Compare"',
-        'radio "Your colours 1" [checked]',
-        'button "Undo"',
-        'button "Hint 1, red, 34 % across, 20 % down"',
-        'dialog "Hint 1"',
-        'radio "Automatic"',
-        'radio "Grey"',
-        'radio "Leave as is"',
-        'textbox "A colour\'s name or number"',
-        'button "Take from photo"',
-        'button "Save hints"',
-        'button "Load hints"',
-        '- status: "Hint 1: red"',
-    ):
-        assert line in tree, tree
 
 
 # -- files, photos, tabs ---------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 Nothing in them is from elsewhere, and the server's Content-Security-Policy makes the browser hold
 them to that. What differs between servers stands in the page as `data-` attributes, as does what
-`jaxcolor.hints` owns; its sliders are made of `jaxcolor.controls`.
+`jaxcolor.hints` owns; its sliders are made of `jaxcolor.controls`. `scripts/static_page.py` makes a
+folder of the same files that needs no server.
 """
 
 from __future__ import annotations
 
 import html
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 
@@ -18,9 +20,10 @@ from starlette.staticfiles import StaticFiles
 
 from jaxcolor import hints, image_io
 from jaxcolor.controls import CONTROLS, Control
+from jaxcolor.image_io import Format
 from jaxcolor.web.settings import Settings
 
-_STATIC = Path(__file__).with_name("static")
+STATIC = Path(__file__).with_name("static")
 _STEPS = 20  # of a slider, from 0 to 1
 _SLIDER = Template(Path(__file__).with_name("slider.html").read_text(encoding="utf-8"))
 
@@ -34,25 +37,51 @@ _HINTS = {
 
 def mount(app: FastAPI, settings: Settings) -> None:
     """Adds the page at `/` and its files below `/static/`."""
-    text = Template((_STATIC / "index.html").read_text(encoding="utf-8")).substitute(
-        max_bytes=settings.max_bytes,
-        max_megabytes=f"{settings.max_bytes / (1 << 20):.4g}",
-        accept=html.escape(",".join(image_io.PHOTO_SUFFIXES)),
-        kinds=", ".join(format.title for format in image_io.WRITTEN),
-        formats="".join(
-            f'<option value="{format.suffixes[0][1:]}">{format.title}</option>'
-            for format in image_io.WRITTEN
-        ),
-        controls="".join(map(_slider, CONTROLS)),
-        hints=html.escape(json.dumps(_HINTS)),
-        suffixes=html.escape(json.dumps({f.media_type: f.suffixes for f in image_io.WRITTEN})),
-    )
+    text = rendered(settings.max_bytes)
 
     @app.get("/", include_in_schema=False)
     async def page() -> HTMLResponse:
         return HTMLResponse(text)
 
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+def rendered(
+    max_bytes: int,
+    *,
+    accept: Iterable[str] = image_io.PHOTO_SUFFIXES,
+    formats: Iterable[Format] = image_io.WRITTEN,
+    head: str = "",
+    script: str = 'type="module"',
+    privacy: str = "Photos are worked on by this server alone, in memory, and not kept.",
+) -> str:
+    """The page's HTML.
+
+    Args:
+      max_bytes: of a photo's file.
+      accept: what the dialog offers: suffixes or media types.
+      formats: of results.
+      head: what its head holds beside.
+      script: the attributes of the element that loads it.
+      privacy: who sees the photos.
+    """
+    formats = tuple(formats)
+    return Template((STATIC / "index.html").read_text(encoding="utf-8")).substitute(
+        max_bytes=max_bytes,
+        max_megabytes=f"{max_bytes / (1 << 20):.4g}",
+        accept=html.escape(",".join(accept)),
+        kinds=", ".join(format.title for format in formats),
+        formats="".join(
+            f'<option value="{format.suffixes[0][1:]}">{format.title}</option>'
+            for format in formats
+        ),
+        controls="".join(map(_slider, CONTROLS)),
+        hints=html.escape(json.dumps(_HINTS)),
+        suffixes=html.escape(json.dumps({f.media_type: f.suffixes for f in formats})),
+        head=head,
+        script=script,
+        privacy=privacy,
+    )
 
 
 def _slider(control: Control) -> str:

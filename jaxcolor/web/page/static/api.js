@@ -1,7 +1,16 @@
 // The page's only way to the server: POST /v1/colorize, with patience when it is busy.
+// web-static/src/api.js has the same functions for a page without a server.
 
 const RETRIES = 60;
 const UNREACHABLE = "The server cannot be reached. Is it still running?";
+
+/** What is said while a photo is waited for. */
+export const STEPS = {
+  sending: "Sending the photo",
+  colouring: "Colouring",
+  queueing: "The server is busy; waiting for a turn",
+  saving: "Making the full-size result",
+};
 
 /** A refusal: `code` for programs, `message` for people. */
 export class Refusal extends Error {
@@ -44,6 +53,11 @@ export async function colorize(photo, options, signal, told = () => {}) {
 export async function models() {
   const answer = await fetch("v1/models");
   return (await answer.json()).models.map((model) => model.name);
+}
+
+/** One of the photos to try, by its name. */
+export async function example(name) {
+  return (await fetch(`static/examples/${name}`)).blob();
 }
 
 // fetch does not tell how much of a photo has been sent; XMLHttpRequest does.

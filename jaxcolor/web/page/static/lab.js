@@ -7,12 +7,13 @@ const TO_XYZ = [
   [0.019334, 0.119193, 0.950227],
 ];
 const WHITE = [0.95047, 1, 1.08883];
-const TO_CONE = TO_XYZ.map((row, i) => row.map((value) => value / WHITE[i]));
-const FROM_CONE = inverse(TO_CONE);
-const DELTA = 6 / 29;
-const SLOPE = 1 / (3 * DELTA ** 2);
-const SLACK = 1e-4; // of a linear component that still counts as in gamut
-const BISECTIONS = 12;
+export const TO_CONE = TO_XYZ.map((row, i) => row.map((value) => value / WHITE[i]));
+export const FROM_CONE = inverse(TO_CONE);
+export const DELTA = 6 / 29;
+export const SLOPE = 1 / (3 * DELTA ** 2);
+export const OFFSET = 4 / 29;
+export const SLACK = 1e-4; // of a linear component that still counts as in gamut
+export const BISECTIONS = 12; // of chroma
 
 export function rgbToLab(rgb) {
   const [x, y, z] = mix(TO_CONE, rgb.map(linear)).map(bent);
@@ -120,21 +121,21 @@ export function nameOf(colour) {
 
 // -- arithmetic -----------------------------------------------------------------------------------
 
-function linear(value) {
+export function linear(value) {
   const c = value / 255;
   return c > 0.04045 ? ((c + 0.055) / 1.055) ** 2.4 : c / 12.92;
 }
 
-function encoded(c) {
+export function encoded(c) {
   return c > 0.0031308 ? 1.055 * c ** (1 / 2.4) - 0.055 : 12.92 * c;
 }
 
-function bent(t) {
-  return t > DELTA ** 3 ? Math.cbrt(t) : t * SLOPE + 4 / 29;
+export function bent(t) {
+  return t > DELTA ** 3 ? Math.cbrt(t) : t * SLOPE + OFFSET;
 }
 
 function straight(t) {
-  return t > DELTA ? t ** 3 : (t - 4 / 29) / SLOPE;
+  return t > DELTA ? t ** 3 : (t - OFFSET) / SLOPE;
 }
 
 function linearRgb(lightness, a, b) {

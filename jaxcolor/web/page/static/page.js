@@ -1,17 +1,11 @@
 // The page: photos are dropped or chosen, compared under a slider, and downloaded in full size.
 
-import { models } from "./api.js";
+import { STEPS, example, models } from "./api.js";
 import * as dots from "./dots.js";
 import { Photo } from "./photo.js";
 
 const AT_ONCE = 2; // photos that a page has in work; the server may have other visitors
 const PATIENCE = 150; // milliseconds that a slider rests before its value is used
-const STEPS = {
-  sending: "Sending the photo",
-  colouring: "Colouring",
-  queueing: "The server is busy; waiting for a turn",
-  saving: "Making the full-size result",
-};
 const READY = {
   false: "Ready. Move the divider to compare.",
   true: "Ready. Click a place whose colour you know; drag its dot to move it.",
@@ -40,7 +34,7 @@ const hasHints = (file) => shown?.colour && file.name.endsWith(".json");
 
 function isSmallEnough(file) {
   if (file.size <= Number(limits.maxBytes)) return true;
-  refuse(file.name, `The file is too large: this server takes photos of up to ${limits.maxMegabytes} MB.`);
+  refuse(file.name, `The file is too large: photos of up to ${limits.maxMegabytes} MB are taken here.`);
   return false;
 }
 
@@ -75,8 +69,7 @@ addEventListener("paste", (event) => add(event.clipboardData.files));
 for (const button of document.querySelectorAll("[data-example]")) {
   button.addEventListener("click", async () => {
     const name = button.dataset.example;
-    const answer = await fetch(`static/examples/${name}`);
-    add([new File([await answer.blob()], name, { type: "image/jpeg" })]);
+    add([new File([await example(name)], name, { type: "image/jpeg" })]);
   });
 }
 
@@ -262,6 +255,6 @@ function hand(blob, name) {
 
 dots.start({ changed: renew, turned: () => tell(shown, shown.step), hand, refuse });
 
-// -- what the server has --------------------------------------------------------------------------
+// -- what there is to choose from -----------------------------------------------------------------
 
-for (const name of await models()) byId("model").append(new Option(name, name));
+models().then((names) => byId("model").append(...names.map((name) => new Option(name, name))));
