@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: .venv/demo
 	$(BIN)/jaxcolor colorize examples/ -o examples/colour/ --overwrite
@@ -15,8 +15,13 @@ test: .venv/test
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+# The site of docs/, in docs/_build/html: warnings are errors, notebooks are run, links are followed.
+docs: .venv/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python scripts/check_site.py docs/_build/html
+
 clean:
-	rm -rf .venv examples/colour
+	rm -rf .venv examples/colour docs/_build
 
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -27,4 +32,9 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 14) and "make test needs Python 3.11 to 3.13, for later ones there is no TensorFlow yet: make test PYTHON=python3.13")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+.venv/docs: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@

@@ -31,7 +31,7 @@ _HOMES = {
     "load": "jaxcolor.weights",
 }
 _SUBMODULES = (
-    *("album", "color", "engine", "evaluation", "exporting", "hints", "image_io", "metrics"),
+    *("album", "color", "engine", "evaluation", "exporting", "hints", "hub", "image_io", "metrics"),
     *("models", "porting", "predict", "refine", "training", "weights"),
 )
 
