@@ -1,4 +1,4 @@
-# The two commands of the README. Both make .venv and install what they need; nothing else is touched.
+# Each rule makes .venv and installs what it needs; nothing else is touched.
 
 PYTHON ?= python3
 BIN := .venv/bin

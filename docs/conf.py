@@ -84,10 +84,14 @@ _ELSEWHERE = {
     **dict.fromkeys(("Float", "Int", "Real", "Shaped", "Bool", "Num"), _SHAPES),
     **dict.fromkeys(("Float32", "Float64", "Int32", "Int64", "UInt8", "UInt32"), _SHAPES),
 }
+
+
 def _elsewhere(name: str) -> str | None:
     """Where a name that is not ours is explained."""
     name = name.partition("[")[0]
-    name = re.sub(r"^np\.|^ndarray$", lambda found: {"np.": "numpy."}.get(found[0], "numpy.ndarray"), name)
+    name = re.sub(
+        r"^np\.|^ndarray$", lambda found: {"np.": "numpy."}.get(found[0], "numpy.ndarray"), name
+    )
     if name in _ELSEWHERE:
         return _ELSEWHERE[name]
     first = name.split(".")[0]
@@ -112,6 +116,7 @@ def _find(_app: Any, env: Any, node: Any, shown: Any) -> Any:
         return nodes.reference("", "", shown, internal=False, refuri=url, classes=["elsewhere"])
     return None
 
+
 # -- How it looks ----------------------------------------------------------------------------------
 
 html_theme = "sphinx_book_theme"
@@ -133,7 +138,9 @@ html_theme_options = {
 # -- Changes to what Sphinx finds ------------------------------------------------------------------
 
 
-def _as_code(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+def _as_code(
+    _app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
     """Docstrings are Markdown in this one respect: `code`. Bars are bars."""
     text = re.sub(r"(?<!`)`([^`]+)`(?!`)(\w?)", _code, "\n".join(lines))
     lines[:] = re.sub(r"\|(?=\w+\|)", r"\\|", text).split("\n")
@@ -144,7 +151,13 @@ def _code(found: re.Match[str]) -> str:
 
 
 def _without_flax(
-    _app: Any, _what: str, _name: str, _object: Any, _options: Any, signature: str | None, returned: Any
+    _app: Any,
+    _what: str,
+    _name: str,
+    _object: Any,
+    _options: Any,
+    signature: str | None,
+    returned: Any,
 ) -> tuple[str | None, Any]:
     """What every Flax module takes is said by Flax."""
     if signature is not None:
@@ -153,7 +166,9 @@ def _without_flax(
     return signature, returned
 
 
-def _skip(_app: Any, _what: str, name: str, value: Any, skipped: bool, _options: Any) -> bool | None:
+def _skip(
+    _app: Any, _what: str, name: str, value: Any, skipped: bool, _options: Any
+) -> bool | None:
     """Fields of named tuples are described where the tuple is."""
     if str(getattr(value, "__doc__", "")).startswith("Alias for field number"):
         return True

@@ -18,7 +18,7 @@ import grimp
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "images" / "layers.svg"
-WIDTH, ROW, BOX, LEFT = 900, 96, 34, 16  # pixels
+WIDTH, ROW, BOX, LEFT = 900, 96, 34, 20  # pixels
 LETTER = 7.6  # pixels of a letter's width at 13 pixels
 NAMED = {  # what a layer is called in docs/data-flow.md, by its first module
     "__main__": "",
@@ -82,7 +82,7 @@ def picture() -> str:
         for name, width in zip(row, widths, strict=True):
             places[name] = (left + width / 2, top, width)
             left += width + free
-        parts.append(f'<text class="layer" x="{LEFT}" y="{top - 3}">{escape(NAMED[row[0]])}</text>')
+        parts.append(f'<text class="layer" x="{LEFT}" y="{top - 9}">{escape(NAMED[row[0]])}</text>')
     for name in sorted(places):
         for other in sorted(lines.get(name, ())):
             parts.append(_line(places[name], places[other]))

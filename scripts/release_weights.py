@@ -61,6 +61,9 @@ that its colours are invented wherever you show it.
 )
 @click.option("--border", type=int, help="Samples of the rim, coloured from inside.")
 @click.option(
+    "--without-backbone", is_flag=True, help="Name the backbone that ships instead of holding it."
+)
+@click.option(
     "--told", multiple=True, metavar="KEY=TEXT", help="More for the file's header: corpus, hours."
 )
 @click.option("--folder", type=click.Path(path_type=Path), help="Instead of the package's own.")
@@ -79,6 +82,7 @@ def main(
     weights: tuple[Path, ...],
     name: str,
     size: int | None,
+    without_backbone: bool,
     told: tuple[str, ...],
     folder: Path | None,
     hf: Path | None,
@@ -94,6 +98,7 @@ def main(
     import numpy as np
 
     from jaxcolor import weights as files
+    from jaxcolor.models.colorizer import split_trained
 
     words: dict[str, Any] = dict(item.split("=", 1) for item in told if "=" in item)
     if len(words) < len(told):
@@ -117,7 +122,15 @@ def main(
             raise click.UsageError(f"{file}: is of another network than {weights[0]}")
     trees = [one.variables for one in (params, *others)]
     variables = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *trees)
-    size = BYTES_A_VALUE * sum(leaf.size for leaf in jax.tree.leaves(variables))
+    held = variables
+    if without_backbone:
+        kept = split_trained(variables)[1]
+        shipped = split_trained(files.with_backbone(files.load_backbone(config.backbone)))[1]
+        if not jax.tree.all(jax.tree.map(np.array_equal, kept, shipped)):
+            raise click.UsageError(f"{weights[0]}: its backbone is not {config.backbone} as it is")
+        words["backbone_sha256"] = files.backbone_sha256(config.backbone)
+        held = split_trained(variables)[0]
+    size = BYTES_A_VALUE * sum(leaf.size for leaf in jax.tree.leaves(held))
     if size > MOST_BYTES and hf is None:
         raise click.UsageError(f"{weights[0]}: {size:,} bytes; at most {MOST_BYTES:,} are shipped")
     words |= {key: header[key] for key in ("step", "commit", "squared_error") if key in header}
