@@ -16,6 +16,8 @@ RUN python -m venv /opt/jaxcolor
 ENV PATH=/opt/jaxcolor/bin:$PATH
 COPY pyproject.toml README.md LICENSE ./
 COPY jaxcolor jaxcolor
+# It is this package that is installed.
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir --disable-pip-version-check ".[${EXTRAS}]"
 
 FROM ${PYTHON}

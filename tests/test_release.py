@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -67,6 +69,46 @@ def test_workflows_run_what_is_there(name: str) -> None:
     publishing = [job for job in jobs.values() if "id-token" in str(job.get("permissions"))]
     assert all(job["if"] and job["environment"] for job in publishing)
     assert "password" not in str(jobs)
+
+
+# -- The container ---------------------------------------------------------------------------------
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if hadolint is None:
+        pytest.skip("no hadolint here")
+    done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_container_is_shut() -> None:
+    """Two stages, no root, a read-only file system, a health check; extras that there are."""
+    file = (ROOT / "Dockerfile").read_text()
+    lines = [line for line in file.splitlines() if not line.startswith("#")]
+    assert sum(line.startswith("FROM ") for line in lines) == 2
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users
+    assert users[-1] not in ("0", "root")
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extras in re.findall(r"EXTRAS=([\w,]+)", file):
+        assert set(extras.split(",")) <= project["optional-dependencies"].keys()
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert all(service["read_only"] for service in services.values())
+    assert "ports" not in services["jaxcolor"]
+    assert all(port.startswith("127.0.0.1:") for port in services["nginx"]["ports"])
+
+
+def test_nginx_is_told_alike_everywhere() -> None:
+    """What the guide says of nginx, the file that compose starts says too."""
+    directive = re.compile(
+        r"^\s*((?:client|large|proxy_(?!pass))[^;]*;|location = .*)", re.MULTILINE
+    )
+    guide = (ROOT / "docs" / "serving.md").read_text().split("```nginx")[1].split("```")[0]
+    deployed = (ROOT / "deploy" / "nginx.conf").read_text()
+    assert directive.findall(guide) == directive.findall(deployed)
+    assert len(directive.findall(guide)) == 7
 
 
 def test_the_checker_of_the_site_finds_what_it_names(tmp_path: Path) -> None:
