@@ -81,7 +81,7 @@ def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
     Raises:
       FileNotFoundError: there is neither such a name nor such a file; or the file leaves out its
         backbone, and that is not in the cache.
-      hub.HubError: the hub's file cannot be had.
+      HubError: the hub's file cannot be had.
       ValueError: the file is not a colorizer's weights, or the backbone in the cache is another.
     """
     path = locate(name_or_path)
@@ -265,7 +265,7 @@ def locate(name_or_path: str | os.PathLike[str] | None = None) -> Path:
 
     Raises:
       FileNotFoundError: there is neither such a name nor such a file.
-      hub.HubError: the hub's file cannot be had.
+      HubError: the hub's file cannot be had.
     """
     if hub.is_name(str(name_or_path)):
         return hub.fetch(str(name_or_path))
