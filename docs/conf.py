@@ -43,7 +43,7 @@ nitpicky = True
 
 # -- Markdown and notebooks ------------------------------------------------------------------------
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["attrs_inline", "colon_fence"]
 myst_heading_anchors = 3  # as on GitHub: serving.md#your-colours
 nb_execution_mode = "cache"  # a notebook that did not change is not run again
 nb_execution_cache_path = str(ROOT / "docs" / "_build" / "cache")
@@ -194,6 +194,12 @@ def _write_notebooks(app: Any) -> None:
         jupytext.write(jupytext.read(text), target)
 
 
+def _without_maps(app: Any, _error: Exception | None) -> None:
+    """The themes bring maps for those who debug their scripts: a third of the site."""
+    for file in (Path(app.outdir) / "_static").rglob("*.map"):
+        file.unlink()
+
+
 def setup(app: Any) -> None:
     """Hooks the above in."""
     app.connect("missing-reference", _find)
@@ -202,3 +208,4 @@ def setup(app: Any) -> None:
     app.connect("autodoc-skip-member", _skip)
     app.connect("source-read", _site_links)
     app.connect("builder-inited", _write_notebooks)
+    app.connect("build-finished", _without_maps)

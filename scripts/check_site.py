@@ -10,7 +10,6 @@ reference; and the site is under 15 MB. The exit code is 1, with a line for each
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import re
 import sys
@@ -19,6 +18,7 @@ import zlib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -62,7 +62,11 @@ class Page(HTMLParser):
 
 def faults(site: Path) -> Iterator[str]:
     """A line for each thing that is wrong with a site of HTML files."""
-    pages = {file: Page(file.read_text(encoding="utf-8")) for file in sorted(site.rglob("*.html"))}
+    pages = {
+        file: Page(file.read_text(encoding="utf-8"))
+        for file in sorted(site.rglob("*.html"))
+        if "_static" not in file.relative_to(site).parts  # where a theme keeps its templates
+    }
     for file, page in pages.items():
         name = file.relative_to(site)
         for address in page.fetched:
@@ -104,56 +108,41 @@ def _target(site: Path, file: Path, address: str) -> Path:
 # -- The reference ---------------------------------------------------------------------------------
 
 
-def described(inventory: Path) -> set[str]:
-    """The Python names that a site has entries of, out of its `objects.inv`."""
+def described(inventory: Path) -> dict[str, str]:
+    """The Python names that a site has entries of, each with its kind, out of `objects.inv`."""
     packed = inventory.read_bytes().split(b"\n", 4)[4]
-    lines = zlib.decompress(packed).decode().splitlines()
-    return {line.split(" ")[0] for line in lines if " py:" in line}
+    lines = [line.split(" ") for line in zlib.decompress(packed).decode().splitlines()]
+    return {line[0]: line[1].removeprefix("py:") for line in lines if line[1].startswith("py:")}
 
 
 def undescribed(inventory: Path) -> Iterator[str]:
     """Public names of the modules of the reference that have no entry: as MODULE.NAME."""
     names = described(inventory)
-    modules = {name for name in names if _is_module(name)}
-    entries = {name.rpartition(".")[2]: set[str]() for name in names}
-    for name in names:
-        entries[name.rpartition(".")[2]].add(name)
-    for module_name in sorted(modules):
-        module = importlib.import_module(module_name)
+    modules = [importlib.import_module(name) for name, kind in names.items() if kind == "module"]
+    values = {id(getattr(m, n, None)) for m in modules for n in dir(m) if _name(m, n) in names}
+    for module in modules:
         for name in getattr(module, "__all__", None) or _own(module):
             value = getattr(module, name)
-            home = getattr(value, "__module__", module_name)
+            home = f"{getattr(value, '__module__', module.__name__)}.{name}"
             # A name that is handed on has its entry where it is from, or where it is handed on.
-            if not (
-                name.startswith("_")
-                or f"{module_name}.{name}" in names
-                or f"{home}.{name}" in names
-                or any(_same(entry, value) for entry in entries.get(name, ()))
-            ):
-                yield f"{module_name}.{name}"
+            given = _name(module, name) in names or home in names or id(value) in values
+            if not given and not name.startswith("_"):
+                yield _name(module, name)
 
 
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, AttributeError, ValueError):
-        return False
+def _name(module: ModuleType, name: str) -> str:
+    return f"{module.__name__}.{name}"
 
 
-def _own(module: object) -> list[str]:
+def _own(module: ModuleType) -> list[str]:
     """The classes and functions that a module defines."""
     return [
         name
         for name, value in vars(module).items()
         if (inspect.isclass(value) or inspect.isroutine(value))
-        and getattr(value, "__module__", "") == module.__name__  # type: ignore[attr-defined]
+        and getattr(value, "__module__", "") == module.__name__
         and not name.startswith("_")
     ]
-
-
-def _same(entry: str, value: object) -> bool:
-    module, _, name = entry.rpartition(".")
-    return _is_module(module) and getattr(importlib.import_module(module), name, None) is value
 
 
 @click.command()
