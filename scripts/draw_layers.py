@@ -86,10 +86,10 @@ def picture() -> str:
     for name in sorted(places):
         for other in sorted(lines.get(name, ())):
             parts.append(_line(places[name], places[other]))
-    for name, (middle, top, width) in places.items():
+    for name, (middle, y, width) in places.items():
         parts.append(
-            f'<rect x="{middle - width / 2:.1f}" y="{top}" width="{width:.1f}" height="{BOX}"/>'
-            f'<text class="name" x="{middle:.1f}" y="{top + 22}">{escape(name)}</text>'
+            f'<rect x="{middle - width / 2:.1f}" y="{y}" width="{width:.1f}" height="{BOX}"/>'
+            f'<text class="name" x="{middle:.1f}" y="{y + 22}">{escape(name)}</text>'
         )
     style = (
         "text{font:13px ui-monospace,monospace;fill:#1d2733}.name{text-anchor:middle}"
