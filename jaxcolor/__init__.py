@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from jaxcolor.hints import Hint
@@ -31,7 +31,7 @@ _HOMES = {
     "load": "jaxcolor.weights",
 }
 _SUBMODULES = (
-    *("album", "color", "engine", "evaluation", "exporting", "hints", "image_io", "metrics"),
+    *("album", "color", "engine", "evaluation", "exporting", "hints", "hub", "image_io", "metrics"),
     *("models", "porting", "predict", "refine", "training", "weights"),
 )
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__, commands, engine, hints, image_io
+from jaxcolor import __version__, commands, engine, hints, hub, image_io
 from jaxcolor.archive.command import archive
 from jaxcolor.controls import SIZE, Controls
 from jaxcolor.exporting.command import export
@@ -140,7 +140,9 @@ _jobs = click.option(
     help=f"{SIZE}  [default: what the weights were trained for]",
 )
 @click.option(
-    "--weights", metavar="NAME|FILE", help="One of `jaxcolor models`, or a .safetensors file."
+    "--weights",
+    metavar="NAME|FILE",
+    help="One of `jaxcolor models`, a .safetensors file, or hf://OWNER/NAME.",
 )
 @click.option(
     "--frame",
@@ -213,10 +215,17 @@ def colorize_photos(
 
 
 @main.command()
-def models() -> None:
+@click.option(
+    "--installed", is_flag=True, help="All that lie on this machine, each with its size and file."
+)
+def models(installed: bool) -> None:
     """List the weights that come with jaxcolor, the default first."""
     from jaxcolor import weights
 
+    if installed:
+        for name, kind, file in weights.installed():
+            click.echo(f"{name}\t{kind}\t{file.stat().st_size / 1e6:.1f} MB\t{file}")
+        return
     for name in weights.available_models():
         config = weights.describe(name)
         click.echo(f"{name}\t{config.backbone}\t{config.size}x{config.size}")
@@ -238,8 +247,8 @@ def models() -> None:
     "--weights",
     multiple=True,
     metavar="NAME|FILE",
-    help="What to offer, the default first: names of `jaxcolor models` or .safetensors files;"
-    " may be given several times.  [default: all of `jaxcolor models`]",
+    help="What to offer, the default first: names of `jaxcolor models`, .safetensors files, or"
+    " hf://OWNER/NAME; may be given several times.  [default: all of `jaxcolor models`]",
 )
 @click.option(
     "--name",
@@ -321,6 +330,8 @@ def _served(chosen: Sequence[str]) -> dict[str, Params]:
 
 
 def _model_name(weights: str) -> str:
+    if hub.is_name(weights):
+        return weights.removeprefix(hub.SCHEME)
     return Path(weights).stem if weights.endswith(".safetensors") else weights
 
 

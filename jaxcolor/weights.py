@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
+from jaxcolor import hub
 from jaxcolor.atomic import open_whole
 from jaxcolor.cache import cache_dir
 from jaxcolor.models.backbones import BACKBONES
@@ -39,12 +40,40 @@ def available_models() -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (name != _DEFAULT, name)))
 
 
+class Installed(NamedTuple):
+    """Weights that lie on this machine.
+
+    Attributes:
+      name: what `load` or, for a backbone, `load_backbone` takes.
+      kind: `colorizer` or `backbone`.
+      file: where they lie.
+    """
+
+    name: str
+    kind: str
+    file: Path
+
+
+def installed() -> tuple[Installed, ...]:
+    """All weights that need no network: that ship, that were ported, that came from the hub."""
+    shipped = [(name, _SHIPPED / f"{name}.safetensors") for name in available_models()]
+    backbones = [(name, backbone_file(name)) for name in sorted(BACKBONES)]
+    found = []
+    for name, file in (*shipped, *backbones, *hub.cached()):
+        try:
+            found.append(Installed(name, _kind(file), file))
+        except (OSError, ValueError):  # none is there, or other weights than ours
+            continue
+    return tuple(found)
+
+
 def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
     """Loads a colorizer: everything that `colorize` needs, as one pytree.
 
     Args:
-      name_or_path: a name out of `available_models()`, or the path of a `.safetensors` file that
-        training wrote. Without it, the best that ships.
+      name_or_path: a name out of `available_models()`; the path of a `.safetensors` file that
+        training wrote; or hf://OWNER/NAME, weights on the Hugging Face hub (extra `hub`), which are
+        fetched once. Without it, the best that ships.
 
     Returns:
       The network's variables (float32) with its static config.
@@ -52,6 +81,7 @@ def load(name_or_path: str | os.PathLike[str] | None = None) -> Params:
     Raises:
       FileNotFoundError: there is neither such a name nor such a file; or the file leaves out its
         backbone, and that is not in the cache.
+      HubError: the hub's file cannot be had.
       ValueError: the file is not a colorizer's weights, or the backbone in the cache is another.
     """
     path = locate(name_or_path)
@@ -231,11 +261,14 @@ def _find_backbone(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def locate(name_or_path: str | os.PathLike[str] | None = None) -> Path:
-    """The file that `load` would read.
+    """The file that `load` would read; it is fetched, where it is on the hub.
 
     Raises:
       FileNotFoundError: there is neither such a name nor such a file.
+      HubError: the hub's file cannot be had.
     """
+    if hub.is_name(str(name_or_path)):
+        return hub.fetch(str(name_or_path))
     return _find(_DEFAULT if name_or_path is None else name_or_path, available_models())
 
 

@@ -91,18 +91,21 @@ class _Faulty(Exception):
 
 
 def main() -> None:
-    """Check the wheel that this clone makes."""
+    """Check a wheel that is there, or the one that this clone makes."""
+    given = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
     with tempfile.TemporaryDirectory() as folder:
         try:
-            _check(Path(folder))
+            _check(Path(folder), given)
         except _Faulty as fault:
             sys.exit(f"check_wheel: {fault}")
     print("check_wheel: the wheel is whole")
 
 
-def _check(folder: Path) -> None:
-    _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
-    (wheel,) = folder.glob("jaxcolor-*.whl")
+def _check(folder: Path, wheel: Path | None) -> None:
+    if wheel is None:
+        pip = (sys.executable, "-m", "pip")
+        _run(*pip, "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
+        (wheel,) = folder.glob("jaxcolor-*.whl")
     _run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     scripts = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     _run(scripts / "python", "-m", "pip", "install", "-q", f"{wheel}[web]", cwd=folder)

@@ -2,70 +2,42 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import draw_layers
 import pytest
 from check_wheel import messages_that_name_the_clone
 
 import jaxcolor
 
 PACKAGE = Path(jaxcolor.__file__).parent
-# From the bottom up; a module may import its own layer and those before it.
-LAYERS = (
-    ("atomic", "cache", "fetch", "compilation", "color", "controls", "image_io", "metrics"),
-    ("storage", "hints", "strokes"),
-    ("models",),
-    ("porting", "weights", "refine", "predict"),
-    ("training", "evaluation", "robustness", "exporting", "engine"),
-    ("album",),
-    ("commands", "archive", "film"),
-    ("cli", "web", "__main__", "__init__"),
-)
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+ROOT = PACKAGE.parent
 
 
-def imports(file: Path) -> set[str]:
-    tree = ast.parse(file.read_text())
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+def test_imports_keep_to_the_contracts() -> None:
+    """Those of pyproject.toml: layers, and packages that one module alone may import."""
+    lint = "import sys; from importlinter.cli import lint_imports as lint;"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{lint} sys.exit(lint(no_cache=True, no_logo=True))"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE))
-)
-def test_imports_only_what_stands_below(file: Path) -> None:
-    home = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    for name in imports(file):
-        parts = name.split(".")
-        if parts[0] == "jaxcolor" and len(parts) > 1 and parts[1] in RANK:
-            assert RANK[parts[1]] <= RANK[home], f"{home} imports {name}"
-        if parts[0] in ("tensorflow", "optax", "orbax", "ml_collections"):
-            assert home == "training" or (home, name) == ("exporting", "tensorflow"), (
-                f"{home} imports {name}"
-            )
-        if parts[0] in ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"):
-            assert home == "web", f"{home} imports {name}"
-        if parts[0] in ("av", "cv2"):
-            assert home == "film", f"{home} imports {name}"
-        if parts[0] == "onnx":
-            assert home == "exporting", f"{home} imports {name}"
-        if parts[0] == "obstore":
-            assert home == "storage", f"{home} imports {name}"
-        if parts[0] in ("ray", "pyarrow"):
-            assert home == "archive", f"{home} imports {name}"
-        # The server fetches nothing: it has nothing to fetch with.
-        if home == "web":
-            assert parts[0] not in ("urllib", "httpx", "requests", "aiohttp")
-            assert name not in ("http.client", "jaxcolor.fetch")
+def test_the_server_has_no_client() -> None:
+    """The contracts see `http` as one; its constants are allowed, its client is not."""
+    for file in (PACKAGE / "web").rglob("*.py"):
+        assert "http.client" not in file.read_text(), file
+
+
+def test_the_picture_of_the_layers_is_up_to_date() -> None:
+    shown = (ROOT / "docs" / "images" / "layers.svg").read_text()
+    assert shown == draw_layers.picture(), "python scripts/draw_layers.py"
 
 
 def loaded_after(code: str) -> set[str]:

@@ -29,3 +29,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'jaxcolor.exporting' has no attribute {name!r}")
     return getattr(importlib.import_module(f"jaxcolor.exporting.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -25,7 +25,9 @@ _FOLDER = "saved-model"
     help="Where the file goes; of a SavedModel, the folder.",
 )
 @click.option(
-    "--weights", metavar="NAME|FILE", help="One of `jaxcolor models`, or a .safetensors file."
+    "--weights",
+    metavar="NAME|FILE",
+    help="One of `jaxcolor models`, a .safetensors file, or hf://OWNER/NAME.",
 )
 @click.option(
     "--format",

@@ -99,7 +99,7 @@ class Config:
 
     @property
     def input_size(self) -> int:
-        """The square that a photo's lightness is best brought to: no part enlarges it."""
+        """The square that a photo's lightness is best brought to, as no part enlarges it."""
         return NETWORKS[self.network].input_size(BACKBONES[self.backbone], self.size)
 
     def predicting(self, **changes: Any) -> Config:

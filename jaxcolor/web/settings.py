@@ -45,5 +45,5 @@ class Settings:
 
     @property
     def engine(self) -> EngineSettings:
-        """Those of the engine: nobody waits for others to come."""
+        """Settings of the engine, where nobody waits for others to come."""
         return EngineSettings(self.batch, _MOMENT, self.threads, self.max_pixels, self.held_pixels)
