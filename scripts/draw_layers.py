@@ -23,6 +23,7 @@ LETTER = 7.6  # pixels of a letter's width at 13 pixels
 NAMED = {  # what a layer is called in docs/data-flow.md, by its first module
     "__main__": "",
     "cli": "doors",
+    "commands": "many machines, films",
     "album": "many files",
     "training": "learning, pipeline, export",
     "porting": "weights, prediction",

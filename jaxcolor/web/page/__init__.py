@@ -2,7 +2,7 @@
 
 Nothing in them is from elsewhere, and the server's Content-Security-Policy makes the browser hold
 them to that. What differs between servers stands in the page as `data-` attributes, as does what
-`jaxcolor.hints` owns; its sliders are made of `jaxcolor.controls`. `scripts/static_page.py` makes a
+`jaxcolor.hints` owns; its sliders are made of `jaxcolor.controls`. `make static` in a clone makes a
 folder of the same files that needs no server.
 """
 
