@@ -108,7 +108,8 @@ def test_importing_is_light() -> None:
 def test_help_needs_no_jax() -> None:
     loaded = loaded_after(
         "from jaxcolor.cli import main;"
-        "[main([command, '--help'], standalone_mode=False) for command in ('archive', 'colorize', 'serve')]"
+        "[main([command, '--help'], standalone_mode=False)"
+        " for command in ('archive', 'colorize', 'serve')]"
     )
     assert not loaded & {"jax", "flax", "numpy", "PIL", "tensorflow", "pyarrow", "ray"}
 

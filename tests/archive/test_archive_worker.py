@@ -121,5 +121,5 @@ def test_controls_of_a_manifest(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_a_worker_without_weights_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NotStarted, match="none.safetensors"):
+    with pytest.raises(NotStarted, match=r"none\.safetensors"):
         Worker(Order(tmp_path, str(tmp_path / "none.safetensors")), Ledger(), "here")
