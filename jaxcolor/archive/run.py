@@ -61,7 +61,7 @@ def started(cluster: Cluster) -> Iterator[None]:
       RunError: it cannot be started, or not be found.
     """
     # What Ray says on the way is not for who waits for photos; what ends the run is raised.
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     temporary = None
     options: dict[str, Any] = {"address": cluster.address}
