@@ -1,5 +1,5 @@
 // The page's only way to the server: POST /v1/colorize, with patience when it is busy.
-// web-static/src/api.js has the same functions for a page without a server.
+// The page without a server has a file of its own with the same functions in its place.
 
 const RETRIES = 60;
 const UNREACHABLE = "The server cannot be reached. Is it still running?";
