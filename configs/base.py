@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
             "network": "fusion",
             "backbone": "inception_resnet_v2",
             "head": "regression",
-            "stretched": False,  # whether it sees every photo with one black and one white point
+            "stretched": False,  # whether it sees black and white points moved towards one pair
             "size": 224,
         }
     )

@@ -208,10 +208,12 @@ def colorize_photos(
     with commands.undisturbed():
         told = {id(outcome.job) for outcome in outcomes}
         outcomes += [outcome for outcome in untold if id(outcome.job) not in told]
-        _save_report(report, outcomes)
+        saved = _save_report(report, outcomes)
     if interrupted:
         commands.end_interrupted()
     _end(outcomes)
+    if not saved:
+        sys.exit(commands.SOME_FAILED)
 
 
 @main.command()
@@ -466,15 +468,18 @@ def _name(file: Source) -> str:
     return image_io.name_of(file)
 
 
-def _save_report(path: Path | None, outcomes: Sequence[Outcome]) -> None:
+def _save_report(path: Path | None, outcomes: Sequence[Outcome]) -> bool:
+    """Whether it is there, if one is wished; the photos are done, so the run ends as it would."""
     from jaxcolor import album
 
     if path is None:
-        return
+        return True
     try:
         album.save_report(path, outcomes)
     except OSError as error:
-        raise click.UsageError(f"{path}: cannot be written ({error.strerror})") from None
+        click.echo(f"jaxcolor: {path}: cannot be written ({error.strerror})", err=True)
+        return False
+    return True
 
 
 def _end(outcomes: Sequence[Outcome]) -> None:

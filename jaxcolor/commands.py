@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxcolor.models.colorizer import Params
 
 INTERRUPTED = 130  # what shells give a program that Ctrl-C ended
-_SOME_FAILED = 1
+SOME_FAILED = 1
 _NOTHING_DONE = 2
 
 
@@ -119,7 +119,7 @@ def end(counts: Mapping[str, int], *, unread: int) -> None:
         words = ", ".join(f"{counts.get(s, 0)} {s}" for s in ("done", "skipped", "failed"))
         click.echo(f"{total} photos: {words}")
     if failed:
-        sys.exit(_NOTHING_DONE if failed == total - unread else _SOME_FAILED)
+        sys.exit(_NOTHING_DONE if failed == total - unread else SOME_FAILED)
 
 
 def end_interrupted() -> None:

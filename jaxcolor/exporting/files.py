@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxcolor import color
 from jaxcolor.models.colorizer import NETWORKS, Config, Params, forward
-from jaxcolor.models.tone import LEAST, PERCENTILES, RANGE
+from jaxcolor.models.tone import LEAST, PERCENTILES, RANGE, SHARE
 from jaxcolor.predict import pure
 from jaxcolor.predict.view import View
 
@@ -113,11 +113,18 @@ def _stretched(graph: Any, lightness: str) -> str:
         found = graph.node("Gather", ordered, graph.cast(place, np.int64), axis=1)
         ends.append(graph.node("Unsqueeze", found, *_numbers(graph, [2, 3])))
     low, high = ends
+    black, white = (
+        graph.with_number("Add", graph.with_number("Mul", end, 1 - SHARE), SHARE * to)
+        for end, to in zip(ends, RANGE, strict=True)
+    )
     spread = graph.node("Max", graph.node("Sub", high, low), graph.constant(LEAST))
-    gain = graph.node("Div", graph.constant(RANGE[1] - RANGE[0]), spread)
-    middle = graph.with_number("Div", graph.node("Add", low, high), 2)
-    centred = graph.node("Mul", graph.node("Sub", lightness, middle), gain)
-    moved = graph.with_number("Add", centred, sum(RANGE) / 2)
+    gain = graph.node("Div", graph.node("Sub", white, black), spread)
+    before, after = (
+        graph.with_number("Div", graph.node("Add", *pair), 2)
+        for pair in ((low, high), (black, white))
+    )
+    centred = graph.node("Mul", graph.node("Sub", lightness, before), gain)
+    moved = graph.node("Add", centred, after)
     return str(graph.node("Clip", moved, graph.constant(0.0), graph.constant(color.L_MAX)))
 
 

@@ -65,8 +65,8 @@ class Config:
       network: a key of `NETWORKS`.
       backbone: the pretrained part; a key of `BACKBONES`.
       head: how chroma is read from the last layer; a key of `HEADS`.
-      stretched: whether the network sees every photo's lightness brought to one black and one white
-        point (`tone.py`).
+      stretched: whether the network sees every photo's black and white point moved towards one pair
+        (`tone.py`).
       prediction: how to predict by it.
     """
 

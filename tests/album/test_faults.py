@@ -138,12 +138,18 @@ def test_a_plan_of_faults(
     report = tmp_path / "report.json"
     run = run_command if in_process else run_here
     lines, stopped = run(plan, params, report, overwrite=overwrite)
+    if lines is None:  # the disk was full to the end
+        whole = {one.result: one.content for one in calm.values()}
+        for name, content in contents(out).items():
+            left = is_lost(plan, name) and name.endswith(".tmp")
+            assert left or content in (whole[name], before.get(name)), name
+        return
     check(plan, calm, lines, before, overwrite=overwrite, stopped=stopped)
 
 
 def run_here(
     plan: Plan, params: Params, report: Path, *, overwrite: bool
-) -> tuple[list[dict[str, Any]], bool]:
+) -> tuple[list[dict[str, Any]] | None, bool]:
     """What the command does, in this process: the report's lines, and whether it was stopped."""
     jobs = albums.plan([Path(plan.album)], plan.out, recursive=True)
     stop, untold = threading.Event(), []
@@ -163,8 +169,8 @@ def run_here(
 
 def run_command(
     plan: Plan, params: Params, report: Path, *, overwrite: bool
-) -> tuple[list[dict[str, Any]], bool]:
-    """The same as a process of its own, through the command."""
+) -> tuple[list[dict[str, Any]] | None, bool]:
+    """The same as a process of its own, through the command; None: no report could be written."""
     saved = report.with_name("plan.json")
     plan.saved(saved)
     words = [sys.executable, fault_plan.__file__, saved, "colorize", plan.album, "-o", plan.out]
@@ -183,8 +189,13 @@ def run_command(
             folder.chmod(0o700)
     assert "Traceback" not in done.stderr, done.stderr
     assert "Exception ignored" not in done.stderr, done.stderr
-    lines = json.loads(report.read_text())
     stopped = done.returncode == 130
+    if not report.exists():
+        assert plan.full is not None
+        assert f"{report}: cannot be written (File too large)\n" in done.stderr
+        assert stopped or done.returncode == 1, done.stderr
+        return None, stopped
+    lines = json.loads(report.read_text())
     counts = collections.Counter(line["status"] for line in lines)
     if not stopped:
         words = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed"))
