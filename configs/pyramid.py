@@ -3,8 +3,8 @@
 python scripts/train.py --config=configs/pyramid.py --workdir=runs/pyramid \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
 
-A step takes 2.8 CPU seconds. The shipped weights had 2,250 steps of it after
-six CPU hours on a smaller corpus: `docs/experiments.md` has the runs and their figures. To go on
+A step takes 2.8 CPU seconds. The shipped weights had 1,850 steps of it after
+eight CPU hours of other runs: `docs/experiments.md` has all of them and their figures. To go on
 from them: --config.start_from=pyramid. They predict in shapes of about 224x224 pixels, averaged
 with the mirror image.
 """
@@ -31,12 +31,11 @@ def get_config() -> ConfigDict:
 
     config.crop = 160
     config.min_crop_area = 0.2
-    config.aging = 0.3
-    config.margins = 0.1
+    config.aging = 0.25
     config.colourless = 0.03
     config.batch = 16
 
-    config.steps = 2250
+    config.steps = 1850
     config.schedule = "cosine"
     config.learning_rate = 5e-4
     config.warmup_steps = 50

@@ -11,7 +11,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -61,26 +60,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def address(environment: None) -> Iterator[str]:
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster()
-    for cores in (0, 1, 1) if LONG else (2,):
-        cluster.add_node(
-            num_cpus=cores, include_dashboard=False, object_store_memory=STORE, **free_ports()
-        )
-    yield cluster.address
-    cluster.shutdown()
-
-
-def free_ports() -> dict[str, int]:
-    """Where a node's helpers listen: a node ends itself where they say so too late."""
-    names = "metrics_agent", "metrics_export", "dashboard_agent_listen", "runtime_env_agent"
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in names]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        found = [one.getsockname()[1] for one in sockets]
-    return {f"{name}_port": port for name, port in zip(names, found, strict=True)}
+    nodes = (0, 1, 1) if LONG else (2,)
+    words = [sys.executable, HERE / "cluster.py", STORE, *nodes]
+    with subprocess.Popen(
+        list(map(str, words)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as cluster:
+        assert cluster.stdin is not None
+        assert cluster.stdout is not None
+        while not (line := cluster.stdout.readline()).startswith("127.0.0.1:"):
+            assert line, "the cluster did not start"
+        yield line.strip()
+        cluster.stdin.close()
+        cluster.wait(HANG)
 
 
 @pytest.fixture(scope="module")
