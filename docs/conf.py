@@ -71,6 +71,8 @@ _ELSEWHERE = {
     "Path": "https://docs.python.org/3/library/pathlib.html#pathlib.Path",
     "Array": f"{_JAX}_autosummary/jax.Array.html",
     "jax.Array": f"{_JAX}_autosummary/jax.Array.html",
+    "Future": "https://docs.python.org/3/library/concurrent.futures.html#future-objects",
+    "jax.jaxlib._jax.Array": f"{_JAX}_autosummary/jax.Array.html",
     "jaxlib._jax.Array": f"{_JAX}_autosummary/jax.Array.html",
     "jax._src.mesh.Mesh": f"{_JAX}jax.sharding.html#jax.sharding.Mesh",
     "jax.numpy.float32": f"{_JAX}_autosummary/jax.numpy.float32.html",
