@@ -46,6 +46,8 @@ PAGES = sorted(
 
 # Beginnings of commands that are only parsed, and why.
 _PARSED = {
+    "jaxcolor archive": "starts a cluster of Ray; tests/archive runs it",
+    "jaxcolor film": "needs a film; tests/film runs it",
     "jaxcolor export": "tests/exporting runs it; the whole files take half a minute",
     "jaxcolor port": "fetches, or needs the published files; tests/porting runs it",
     "jaxcolor colorize s3:": "needs object storage; tests/album/test_storage.py runs it",
@@ -63,6 +65,8 @@ _LEFT = {
     r"python -c [\s\S]*": "a program, not a command: boto3 against that server, or a measurement",
     r"\.venv/bin/(ruff|mypy|pytest|lint-imports).*": "is the suite itself, which runs this",
     r"hf upload .*": "publishes",
+    r"duckdb .*": "its own program; tests/archive reads a report by its library",
+    r"ray job submit .*": "needs a cluster",
 }
 
 
@@ -161,8 +165,16 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     hints = '[{"x": 0.5, "y": 0.5, "colour": "navy"}]'
     (tmp_path / "colours.json").write_text(hints)
     for name in (
-        *("L0", "t1", "t2", "lite", "mine"),
-        *("B.safetensors", "FILE", "astronaut.png", "coffee.png", "rocket.jpg"),
+        *("L0", "T", "t1", "t2", "lite", "mine"),
+        *(
+            "newsreel.mp4",
+            "newsreel.mkv",
+            "B.safetensors",
+            "FILE",
+            "astronaut.png",
+            "coffee.png",
+            "rocket.jpg",
+        ),
     ):
         file = tmp_path / (
             name if "." in name or name == "FILE" else f"runs/{name}/weights.safetensors"
@@ -195,7 +207,7 @@ def test_commands_of_jaxcolor(
 ) -> None:
     if command.words[1] == "serve":
         pytest.skip("the next test serves")
-    monkeypatch.setattr("jaxcolor.cli._load", lambda weights, size: small)
+    monkeypatch.setattr("jaxcolor.commands.load", lambda weights, size: small)
     before = {file for file in desk.rglob("*.*") if not file.is_symlink()}
     result = click.testing.CliRunner().invoke(main, command.words[1:])
     assert result.exit_code == 0, result.output
