@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,6 +102,9 @@ def test_answers_are_as_the_openapi_document_says(url: str) -> None:
         )
         @hypothesis.given(case=cases)
         def check(case: Any) -> None:
+            # An address of 64 KiB is no HTTP to uvicorn's parser: 400, in its own words.
+            query = urllib.parse.urlencode(case.query or {}, doseq=True)
+            hypothesis.assume(len(case.formatted_path) + len(query) < 60_000)
             # What bytes are a photo no schema can say: those that are none are refused.
             case.call_and_validate(excluded_checks=[schemathesis.checks.positive_data_acceptance])
 
