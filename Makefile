@@ -14,6 +14,7 @@ test: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+	$(BIN)/pytest -m ray -n 0 tests/archive
 
 # The site of docs/, in docs/_build/html: warnings are errors, notebooks are run, links are followed.
 docs: .venv/docs

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxcolor import color
 from jaxcolor.models.colorizer import NETWORKS, Config, Params, forward
-from jaxcolor.models.tone import LEAST, PERCENTILES, RANGE, SHARE
+from jaxcolor.models.tone import FADED, LEAST, PERCENTILES, RANGE, SHARE, WHOLE
 from jaxcolor.predict import pure
 from jaxcolor.predict.view import View
 
@@ -113,11 +113,17 @@ def _stretched(graph: Any, lightness: str) -> str:
         found = graph.node("Gather", ordered, graph.cast(place, np.int64), axis=1)
         ends.append(graph.node("Unsqueeze", found, *_numbers(graph, [2, 3])))
     low, high = ends
+    distance = graph.node("Sub", high, low)
+    whole = graph.with_number("Div", graph.with_number("Sub", distance, FADED), WHOLE - FADED)
+    whole = graph.node("Clip", whole, graph.constant(0.0), graph.constant(1.0))
+    stays = graph.with_number("Mul", whole, 1 - SHARE)  # of the way: what is not gone
     black, white = (
-        graph.with_number("Add", graph.with_number("Mul", end, 1 - SHARE), SHARE * to)
+        graph.node(
+            "Add", graph.constant(to), graph.node("Mul", stays, graph.with_number("Sub", end, to))
+        )
         for end, to in zip(ends, RANGE, strict=True)
     )
-    spread = graph.node("Max", graph.node("Sub", high, low), graph.constant(LEAST))
+    spread = graph.node("Max", distance, graph.constant(LEAST))
     gain = graph.node("Div", graph.node("Sub", white, black), spread)
     before, after = (
         graph.with_number("Div", graph.node("Add", *pair), 2)

@@ -1,8 +1,9 @@
-"""The range of lightness that a network sees: every photo's own is moved half the way to one range.
+"""The range of lightness that a network sees: black and white point moved towards one pair.
 
 A faded print, an underexposed one and a good one of the same scene differ in black and white point
 first of all. Brought to one range they would look alike, and get the same colours; but how bright a
-scene is by itself says something of its colours, too. Half the way keeps most of both.
+scene is by itself says something of its colours, too. So a photo whose points are far apart goes a
+part of the way, and one that has faded, whose own tell little, all of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from jaxtyping import Array, Float
 
 PERCENTILES = (1.0, 99.0)  # of the lightness: dust and scratches are fewer pixels than that
 RANGE = (5.0, 95.0)  # L that these are moved towards
-SHARE = 0.5  # of the way there
+SHARE = 0.65  # of the way there, for a photo whose points are far apart
+FADED, WHOLE = 40.0, 75.0  # L between them: up to the first all of the way, from the second SHARE
 LEAST = 15.0  # L between them: a flat surface stays flat, its grain is not made a picture
 
 
@@ -23,7 +25,9 @@ def stretched(lightness: Float[Array, "b h w"]) -> Float[Array, "b h w"]:
     low, high = (
         ordered[:, round((ordered.shape[-1] - 1) * percent / 100)] for percent in PERCENTILES
     )
-    black, white = (end + SHARE * (to - end) for end, to in zip((low, high), RANGE, strict=True))
+    whole = jnp.clip((high - low - FADED) / (WHOLE - FADED), 0.0, 1.0)
+    share = 1 - (1 - SHARE) * whole
+    black, white = (end + share * (to - end) for end, to in zip((low, high), RANGE, strict=True))
     gain = (white - black) / jnp.maximum(high - low, LEAST)
     centred = (lightness - (low + high)[:, None, None] / 2) * gain[:, None, None]
     return jnp.clip(centred + (black + white)[:, None, None] / 2, 0.0, 100.0)

@@ -24,30 +24,34 @@ def ends(lightness: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.25, 1), st.floats(-10, 10))
-def test_black_and_white_come_half_the_way(seed: int, contrast: float, exposure: float) -> None:
+def test_black_and_white_come_nearer(seed: int, contrast: float, exposure: float) -> None:
+    """Part of the way where they are far apart, all of it where they are near."""
     faded = np.float32(50 + exposure) + (photo(seed) - 50) * np.float32(contrast)
     seen = np.asarray(stretched(faded))
-    np.testing.assert_allclose(ends(seen), (ends(faded) + tone.RANGE) / 2, atol=0.5)
+    share = np.interp(np.ptp(ends(faded)), (tone.FADED, tone.WHOLE), (1, tone.SHARE))
+    expected = ends(faded) + share * (np.array(tone.RANGE) - ends(faded))
+    np.testing.assert_allclose(ends(seen), expected, atol=0.5)
     assert seen.min() >= 0
     assert seen.max() <= 100
 
 
-@given(st.integers(0, 1000), st.floats(0.35, 1), st.floats(-10, 10))
 @settings(max_examples=30, deadline=None)
-def test_fading_and_exposure_matter_less(seed: int, contrast: float, exposure: float) -> None:
+@given(st.integers(0, 1000), st.floats(0.2, 0.5), st.floats(-10, 10))
+def test_how_much_a_photo_has_faded_does_not_matter(
+    seed: int, contrast: float, exposure: float
+) -> None:
     clean = photo(seed)
-    faded = np.float32(50 + exposure) + (clean - 50) * np.float32(contrast)
-    before = np.abs(faded - clean).mean()
-    after = np.abs(np.asarray(stretched(faded)) - np.asarray(stretched(clean))).mean()
-    assert after <= 0.55 * before + 0.05
+    seen = stretched(np.float32(50 + exposure) + (clean - 50) * np.float32(contrast))
+    least = stretched(np.float32(50) + (clean - 50) * np.float32(0.3))
+    assert np.abs(np.asarray(seen) - np.asarray(least)).mean() < 2
 
 
 def test_a_flat_picture_stays_flat() -> None:
     noise = np.random.default_rng(0).normal(0, 0.5, (1, 64, 64)).astype(np.float32)
-    for level in (10, 30, 90):
+    for level in (0, 30, 100):
         seen = np.asarray(stretched(level + noise))
-        assert seen.std() < 2
-        assert seen.mean() == pytest.approx((level + 50) / 2, abs=1)
+        assert seen.std() < 4
+        assert seen.mean() == pytest.approx(50, abs=2)
 
 
 def test_pictures_of_a_batch_do_not_meet() -> None:
