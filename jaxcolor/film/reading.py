@@ -156,7 +156,8 @@ def frames(film: Film, tell: Callable[[str], object] = lambda _: None) -> Iterat
     """
     with _telling(film.path), av.open(str(film.path)) as container:
         stream = _video(container, film.path)
-        stream.thread_type = "AUTO"
+        # Threads that have a frame each tell of a damaged one some packets later.
+        stream.thread_type = "SLICE"
         shown: np.ndarray | None = None
         last: int | None = None
         number = 0
