@@ -106,7 +106,7 @@ class Kept:
 
     def _keep(self, file: Path, arguments: Any, static: Any) -> Callable[..., jax.Array]:
         """Compiles, and keeps what then runs the same."""
-        from jax.experimental.serialize_executable import serialize
+        from jax.experimental.serialize_executable import deserialize_and_load, serialize
 
         # What JAX finds in its own cache cannot be written again: functions would be missing.
         own = f"jit_{self.function.__name__}-*"
@@ -116,12 +116,12 @@ class Kept:
         # On a full disk, or by a JAX that cannot, it is compiled again the next time.
         with contextlib.suppress(Exception):
             data, structure, _ = serialize(program)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            signed = _signature(file.parent, data) + data
-            with open_whole(file) as stream:
-                stream.write(signed)
-            if not _alike(program, _load(file, structure), arguments):
-                file.unlink(missing_ok=True)
+            again = deserialize_and_load(data, structure, jax.tree.structure(0))
+            if _alike(program, again, arguments):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                signed = _signature(file.parent, data) + data
+                with open_whole(file) as stream:
+                    stream.write(signed)
         return program
 
 

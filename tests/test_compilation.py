@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import serialize_executable
+from jax.experimental.compilation_cache import compilation_cache
 
 from jaxcolor import compilation
 from jaxcolor.compilation import Kept
@@ -18,9 +20,15 @@ ARRAY = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Of JAX's own cache, too, as `cache_in` has it."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    compilation_cache.reset_cache()
     monkeypatch.setattr(compilation, "_folder", tmp_path)
-    return tmp_path
+    yield tmp_path
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
 
 
 class Run:
@@ -96,7 +104,7 @@ def test_nothing_is_unpickled_before_its_signature_is_right(
         serialize_executable, "deserialize_and_load", lambda data, *_: read.append(data)
     )
     Run()()
-    assert len(read) == 1  # what has just been compiled and written
+    assert len(read) == 1  # what has just been compiled, to be tried
 
 
 def test_a_program_that_runs_otherwise_is_not_kept(
@@ -107,6 +115,19 @@ def test_a_program_that_runs_otherwise_is_not_kept(
         other.work.function.lower({"a": jnp.asarray(ARRAY)}, factor=5.0).compile()
     )
     monkeypatch.setattr(serialize_executable, "serialize", lambda _: wrong)
+    assert Run()() == 1
+    assert programs(folder) == []
+
+
+def test_a_program_that_does_not_run_is_not_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was serialized a second time: it loads, and then misses a function."""
+
+    def missing(*_: Any) -> jax.Array:
+        raise jax.errors.JaxRuntimeError("NOT_FOUND: Function dot_kernel not found")
+
+    monkeypatch.setattr(serialize_executable, "deserialize_and_load", lambda *_: missing)
     assert Run()() == 1
     assert programs(folder) == []
 
