@@ -129,8 +129,9 @@ def test_derivatives(tiny: Params) -> None:
     along_picture = along[1]
     assert (along_picture != 0).any()
 
-    value, slope = jax.jvp(lambda s: brightness(tiny, picture, s), (1.0,), (1.0,))
+    # Half of the colours: how chroma is taken back into the gamut has no derivative.
+    value, slope = jax.jvp(lambda s: brightness(tiny, picture, s), (0.5,), (1.0,))
     step = 0.05
-    more, less = (brightness(tiny, picture, jnp.float32(1 + d)) for d in (step, -step))
+    more, less = (brightness(tiny, picture, jnp.float32(0.5 + d)) for d in (step, -step))
     np.testing.assert_allclose(slope, (more - less) / (2 * step), rtol=0.05)
     assert 0 < value < 1
