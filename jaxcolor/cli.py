@@ -20,7 +20,7 @@ import click
 
 from jaxcolor import __version__, commands, engine, hints, hub, image_io
 from jaxcolor.archive.command import archive
-from jaxcolor.controls import SIZE, Controls
+from jaxcolor.controls import Controls
 from jaxcolor.exporting.command import export
 from jaxcolor.film.command import film
 from jaxcolor.porting.command import port
@@ -111,11 +111,7 @@ _jobs = click.option(
     help="Make results that are already there anew, or leave them.  [default: leave them; a FILE"
     " named by -o is made anew]",
 )
-@click.option(
-    "--format",
-    metavar="NAME",
-    help=f"Of the results: {image_io.listed(image_io.NAMES, 'or')}.",
-)
+@commands.format_option
 @click.option(
     "--hint",
     "places",
@@ -134,21 +130,9 @@ _jobs = click.option(
     f"  [default: NAME{hints.SUFFIX} beside each photo, if there is one]",
 )
 @commands.with_controls
-@click.option(
-    "--size",
-    type=int,
-    help=f"{SIZE}  [default: what the weights were trained for]",
-)
-@click.option(
-    "--weights",
-    metavar="NAME|FILE",
-    help="One of `jaxcolor models`, a .safetensors file, or hf://OWNER/NAME.",
-)
-@click.option(
-    "--frame",
-    type=click.IntRange(min=0),
-    help="Which picture of an animation or of a file with several pages, from 0.",
-)
+@commands.size_option
+@commands.weights_option
+@commands.frame_option
 @commands.max_pixels_option
 @_jobs
 @click.option(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import engine
-from jaxcolor.controls import CONTROLS
+from jaxcolor import engine, image_io
+from jaxcolor.controls import CONTROLS, SIZE, WEIGHTS
 
 if TYPE_CHECKING:
     from jaxcolor.models.colorizer import Params
@@ -48,6 +48,20 @@ def with_controls(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+size_option = click.option(
+    "--size", type=int, help=f"{SIZE}  [default: what the weights were trained for]"
+)
+weights_option = click.option("--weights", metavar="NAME|FILE", help=WEIGHTS)
+format_option = click.option(
+    "--format",
+    metavar="NAME",
+    help=f"Of the results: {image_io.listed(image_io.NAMES, 'or')}.",
+)
+frame_option = click.option(
+    "--frame",
+    type=click.IntRange(min=0),
+    help="Which picture of an animation or of a file with several pages, from 0.",
+)
 max_pixels_option = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),

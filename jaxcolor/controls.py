@@ -117,6 +117,7 @@ SIZE = (
     "The square that the network works on, in pixels: larger for finer colours, smaller for calmer"
     " ones. It must be a multiple of what the network needs; 32 suits every network."
 )
+WEIGHTS = "One of `jaxcolor models`, a .safetensors file, or hf://OWNER/NAME."
 
 UNTOUCHED = Controls()
 CONTROLS = tuple(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxcolor import commands, image_io
-from jaxcolor.controls import SIZE, Controls
+from jaxcolor.controls import Controls
 
 if TYPE_CHECKING:
     from jaxcolor.archive.report import Report
@@ -70,27 +70,15 @@ _SECONDS = 600.0
     help="A path or an address: gets Parquet files with one line for each photo, while the run"
     " goes on.",
 )
-@click.option(
-    "--format",
-    metavar="NAME",
-    help=f"Of the results: {image_io.listed(image_io.NAMES, 'or')}.",
-)
+@commands.format_option
 @commands.with_controls
-@click.option(
-    "--size",
-    type=int,
-    help=f"{SIZE}  [default: what the weights were trained for]",
-)
+@commands.size_option
 @click.option(
     "--weights",
     metavar="NAME|FILE",
     help="One of `jaxcolor models`, or a .safetensors file that all machines have.",
 )
-@click.option(
-    "--frame",
-    type=click.IntRange(min=0),
-    help="Which picture of an animation or of a file with several pages, from 0.",
-)
+@commands.frame_option
 @commands.max_pixels_option
 def archive(
     sources: Sequence[str],

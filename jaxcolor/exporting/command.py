@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from jaxcolor.controls import SIZE
+from jaxcolor.controls import SIZE, WEIGHTS
 
 _FORMATS = {".onnx": "onnx", ".stablehlo": "stablehlo"}
 _FOLDER = "saved-model"
@@ -27,7 +27,7 @@ _FOLDER = "saved-model"
 @click.option(
     "--weights",
     metavar="NAME|FILE",
-    help="One of `jaxcolor models`, a .safetensors file, or hf://OWNER/NAME.",
+    help=WEIGHTS,
 )
 @click.option(
     "--format",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxcolor import commands, hints
-from jaxcolor.controls import SIZE, Controls
+from jaxcolor.controls import Controls
 from jaxcolor.film.choices import CODECS, CRF, MOST_CRF, SUFFIXES
 
 if TYPE_CHECKING:
@@ -83,10 +83,8 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: str | Non
     is_flag=True,
     help="Keep what is done when the run is ended, and take up what an earlier one has kept.",
 )
-@click.option("--size", type=int, help=f"{SIZE}  [default: what the weights were trained for]")
-@click.option(
-    "--weights", metavar="NAME|FILE", help="One of `jaxcolor models`, or a .safetensors file."
-)
+@commands.size_option
+@commands.weights_option
 def film(
     film: Path,
     output: Path,
