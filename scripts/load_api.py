@@ -236,9 +236,16 @@ def _send(connection: httpx.Client, request: Request) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def served(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A server of its own on this machine, ready; stopped at the end."""
-    command = [sys.executable, "-m", "jaxcolor", "serve", "--port", "0", *options]
+def served(
+    *options: str, program: Sequence[str] = ("-m", "jaxcolor")
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A server of its own on this machine, ready; stopped at the end.
+
+    Args:
+      options: of `jaxcolor serve`.
+      program: what Python runs as `jaxcolor`.
+    """
+    command = [sys.executable, *program, "serve", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -252,8 +259,8 @@ def served(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             process.terminate()
 
 
-def wait_until_ready(url: str, seconds: float = 180) -> None:
-    """Returns when the server has loaded and compiled everything."""
+def wait_until_ready(url: str, seconds: float = 600) -> None:
+    """Returns when the server has loaded and compiled everything; only a hang takes so long."""
     latest = time.monotonic() + seconds
     while httpx.get(f"{url}healthz").status_code != _GOOD:
         if time.monotonic() > latest:

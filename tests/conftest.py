@@ -13,10 +13,12 @@ import jax
 import numpy as np
 import pytest
 import skimage.data
+import tiny_network
 from patience import HANG
 from PIL import Image
 
 import jaxcolor
+from jaxcolor import weights
 from jaxcolor.cli import main
 from jaxcolor.porting.verification import made_up_pictures
 
@@ -37,6 +39,14 @@ def photos() -> dict[str, np.ndarray]:
 def params() -> jaxcolor.Params:
     """The default colorizer."""
     return jaxcolor.load()
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights of the tiny network, which `with_tiny.py` knows."""
+    file = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    weights.save_params(file, jaxcolor.Params(*tiny_network.make(64)))
+    return file
 
 
 @pytest.fixture

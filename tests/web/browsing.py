@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import io
 import os
@@ -19,7 +20,8 @@ from patience import HANG
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+TESTS = Path(__file__).parents[1]
+SCRIPTS = TESTS.parent / "scripts"
 
 
 def script(name: str) -> ModuleType:
@@ -36,6 +38,8 @@ def script(name: str) -> ModuleType:
 
 load_api, screenshots = script("load_api"), script("screenshots")
 expect.set_options(timeout=1000 * HANG)
+# (weights file) -> a server that colours by the tiny network: see `load_api.served`.
+served = functools.partial(load_api.served, "--weights", program=(str(TESTS / "with_tiny.py"),))
 
 
 @contextlib.contextmanager

@@ -18,11 +18,11 @@ from browsing import (
     jpeg,
     lab,
     labels,
-    load_api,
     point,
     put,
     rgb,
     screenshots,
+    served,
     tabs,
 )
 from page_with_hints import *  # noqa: F403  # those of its tests that need no server
@@ -36,8 +36,8 @@ Hint = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with load_api.served("--weights", "pyramid") as (url, _):
+def url(tiny_file: Path) -> Iterator[str]:
+    with served(str(tiny_file)) as (url, _):
         yield url
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import page_as_such
 import pytest
 import schemathesis
-from browsing import drop, jpeg, load_api, picture, screenshots, tabs
+from browsing import drop, jpeg, load_api, picture, screenshots, served, tabs
 from page_as_such import *  # noqa: F403  # those of its tests that need no server
 from patience import HANG, until
 from PIL import Image
@@ -31,9 +31,14 @@ import jaxcolor
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with load_api.served("--weights", "pyramid") as (url, _):
+def url(tiny_file: Path) -> Iterator[str]:
+    with served(str(tiny_file)) as (url, _):
         yield url
+
+
+@pytest.fixture(scope="module")
+def params(tiny_file: Path) -> jaxcolor.Params:
+    return jaxcolor.load(str(tiny_file))
 
 
 @pytest.fixture(scope="module")
@@ -210,10 +215,10 @@ def test_no_request_leaves_the_machine(url: str, chromium: Browser, network_log:
 
 
 @pytest.mark.slow
-def test_sigterm_under_load_loses_nothing(good: list[Any]) -> None:
+def test_sigterm_under_load_loses_nothing(good: list[Any], tiny_file: Path) -> None:
     """What was let in is answered with its photo; what comes later is told so, or the door."""
     plan = [good[i % len(good)] for i in range(300)]
-    with load_api.served("--weights", "pyramid") as (url, process):
+    with served(str(tiny_file)) as (url, process):
         decoded = 0.0
 
         def in_the_middle() -> bool:
@@ -243,7 +248,7 @@ def test_sigterm_under_load_loses_nothing(good: list[Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
-def test_no_file_is_written_for_a_photo(photos: dict[str, np.ndarray]) -> None:
+def test_no_file_is_written_for_a_photo(photos: dict[str, np.ndarray], tiny_file: Path) -> None:
     """Neither a full disk nor a full temporary folder touches any result."""
     import resource
 
@@ -258,7 +263,7 @@ def test_no_file_is_written_for_a_photo(photos: dict[str, np.ndarray]) -> None:
         assert {answer.status_code for answer in answers.values()} == {200}
         return {format: answer.content for format, answer in answers.items()}
 
-    with load_api.served("--weights", "pyramid") as (url, process):
+    with served(str(tiny_file)) as (url, process):
         before = results(url)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
         assert results(url) == before
