@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -30,6 +30,7 @@ from jaxcolor.models.colorizer import Params
 
 GOOD = int(os.environ.get("JAXCOLOR_ALBUM", "56"))
 BAD = GOOD // 14 + 1
+WITH_TINY = Path(__file__).parents[1] / "with_tiny.py"
 # Python runs it at its start. A slow disk: no run is over before it is stopped, on however busy a
 # machine. And Ctrl-C is heard though a shell's background jobs, as these tests may be, ignore it.
 SITE = """
@@ -64,9 +65,15 @@ def album(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray
     return folder
 
 
-def command(album: Path, out: Path, *options: object) -> list[str]:
-    words = ("-m", "jaxcolor", "colorize", album, "-o", out, "--recursive", *options)
-    return [sys.executable, *map(str, words)]
+@pytest.fixture
+def command(tiny_file: Path) -> Callable[..., list[str]]:
+    """(album, out, options...) -> the command that colours an album, by the tiny network."""
+
+    def words(album: Path, out: Path, *options: object) -> list[str]:
+        program = (sys.executable, WITH_TINY, "colorize", "--weights", tiny_file, "--recursive")
+        return [*map(str, (*program, album, "-o", out, *options))]
+
+    return words
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -86,7 +93,9 @@ def statuses(report: Path) -> dict[str, int]:
     return {status: found.count(status) for status in set(found)}
 
 
-def test_killed_twice_and_continued_to_the_same_bytes(run, album: Path, tmp_path: Path) -> None:
+def test_killed_twice_and_continued_to_the_same_bytes(
+    run, command: Callable[..., list[str]], album: Path, tmp_path: Path
+) -> None:
     calm, report = tmp_path / "calm", tmp_path / "calm.json"
     result = run(*command(album, calm, "--report", report, "--jobs", 1)[1:])
     assert result.returncode == 1, result.stderr
