@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.server
 import os
 import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import loopback
 import pytest
 from patience import until
 
@@ -28,10 +27,9 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Server(http.server.ThreadingHTTPServer):
+class Server(loopback.Server):
     """Serves CONTENT under /file; its fields make it misbehave."""
 
-    daemon_threads = True
     cuts: list[int]  # each request uses one up: the connection ends after so many bytes
     ranges: bool  # whether Range is understood
     slow: float  # seconds before each piece of the body
@@ -39,10 +37,10 @@ class Server(http.server.ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/file"
+        return f"{super().url}/file"
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     server: Server
 
     def do_GET(self) -> None:
@@ -70,22 +68,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(self.server.slow)
                 self.wfile.write(body[piece : piece + (1 << 16)])
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(fetching, "PAUSE", 0.01)
     monkeypatch.setenv("no_proxy", "*")  # a proxy of this machine is not what is tested
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(Handler)
     server.cuts, server.ranges, server.slow, server.requests = [], True, 0.0, []
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with server.running():
+        yield server
 
 
 def no_file_but(folder: Path, *names: str) -> bool:

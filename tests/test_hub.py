@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import loopback
 import numpy as np
 import pytest
 
@@ -24,19 +23,14 @@ ROOT = Path(__file__).parents[1]
 COMMITS = {"main": "a" * 40, "v1": "b" * 40}
 
 
-class Hub(http.server.ThreadingHTTPServer):
+class Hub(loopback.Server):
     """Repositories by their names: the files of each revision."""
 
-    daemon_threads = True
     files: dict[tuple[str, str], bytes]  # by repository and revision
     sent: list[str]  # the paths of whole answers
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
-
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     server: Hub
 
     def do_GET(self) -> None:
@@ -67,9 +61,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 def colorizer(value: float) -> Params:
     leaf = np.full((3, 3, 1, 4), value, np.float32)
@@ -81,7 +72,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub with one repository of two revisions, and an empty cache."""
     from huggingface_hub import constants
 
-    server = Hub(("127.0.0.1", 0), Handler)
+    server = Hub(Handler)
     server.files, server.sent = {("them/empty", "main"): b""}, []
     for value, revision in enumerate(COMMITS, start=1):
         weights.save_params(tmp_path / "w.safetensors", colorizer(value))
@@ -91,12 +82,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with server.running():
+        yield server
 
 
 def kernel(params: Params) -> np.ndarray:

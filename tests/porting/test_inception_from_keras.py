@@ -8,7 +8,6 @@ two sets of made-up layer names, and runs eight pictures. Only files come back.
 from __future__ import annotations
 
 import functools
-import http.server
 import itertools
 import json
 import os
@@ -16,13 +15,13 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import jax
+import loopback
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
@@ -333,15 +332,9 @@ def test_what_does_not_fit_is_one_line_and_exit_code_two(port: Port, tmp_path: P
 def test_a_mirror_with_another_file_is_refused(port: Port, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "weights.h5").write_bytes(b"something else")
-    handler = functools.partial(
-        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "site")
-    )
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_address[1]}"
+    with loopback.folder(tmp_path / "site") as address:
         wrong = port("--url", f"{address}/weights.h5")
         lost = port("--url", f"{address}/nothing.h5")
-        server.shutdown()
     assert wrong.returncode == 2
     assert "wrong checksum" in wrong.stderr
     assert lost.returncode == 2

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import http.server
 import io
 import json
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import browsing
 import jax
+import loopback
 import numpy as np
 import page_as_such
 import pytest
@@ -200,31 +199,18 @@ def test_a_static_host_serves_it(
 ) -> None:
     """One that knows nothing of it; and nothing is asked of another."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=folder)
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        tabs(chromium) as context,
-    ):
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            page, asked, problems = context.new_page(), [], []
-            page.on("request", lambda request: asked.append(request.url))
-            page.on("console", lambda message: problems.append(message.text))
-            page.goto(f"http://127.0.0.1:{server.server_port}/")
-            page.get_by_role("button", name="Boats in a river").click()
-            screenshots.wait_until_done(page)
-            own = f"http://127.0.0.1:{server.server_port}/"
-            assert [url for url in asked if not url.startswith((own, f"blob:{own}"))] == []
-            assert problems == []
-            # The browser is told so by the page, too.
-            leave = "fetch('/index.html').catch(problem => problem.name)"
-            assert page.evaluate(leave) == "TypeError"
-        finally:
-            server.shutdown()
+    with loopback.folder(folder) as url, tabs(chromium) as context:
+        page, asked, problems = context.new_page(), [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: problems.append(message.text))
+        page.goto(f"{url}/")
+        page.get_by_role("button", name="Boats in a river").click()
+        screenshots.wait_until_done(page)
+        assert [one for one in asked if not one.startswith((f"{url}/", f"blob:{url}/"))] == []
+        assert problems == []
+        # The browser is told so by the page, too.
+        leave = "fetch('/index.html').catch(problem => problem.name)"
+        assert page.evaluate(leave) == "TypeError"
 
 
 def test_a_missing_part_is_told(folder: Path, chromium: Browser, tmp_path: Path) -> None:
