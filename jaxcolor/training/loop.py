@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -196,14 +197,22 @@ def _validate(
     batches: Iterable[Batch],
     mesh: jax.sharding.Mesh,
 ) -> dict[str, float]:
-    """Means over every validation photo, each counted once on any number of hosts."""
-    sums: dict[str, float] = {}
+    """Means over every validation photo, each counted once on any number of hosts.
+
+    The sums stay on the device, which has the next batch before it is done with this one.
+    """
+    sums: Any = None
     for local in batches:
         batch = sharding.global_batch(mesh, {k: v for k, v in local.items() if k != "photo"})
-        sums_of_batch = jax.device_get(validation_step(state.ema, state.frozen, batch))
-        for name, value in sums_of_batch.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-    return step.summarize(sums)
+        of_batch = validation_step(state.ema, state.frozen, batch)
+        before, sums = sums, of_batch if sums is None else _add(sums, of_batch)
+        jax.block_until_ready(before)  # no more than two batches wait in its memory
+    return step.summarize({name: float(value) for name, value in jax.device_get(sums).items()})
+
+
+@jax.jit
+def _add(sums: Any, more: Any) -> Any:
+    return jax.tree.map(jnp.add, sums, more)
 
 
 def _best_so_far(file: Path) -> float:
