@@ -1,0 +1,206 @@
+"""`jaxcolor archive` beside `jaxcolor colorize`, on this machine: small photos, the same cores.
+
+python scripts/benchmark_archive.py --photos 2000 --workers 2      # the default network
+python scripts/benchmark_archive.py --photos 2000 --weights tiny.safetensors
+
+Each side is a command of its own. What counts is processor time, of all processes that it starts,
+from the first result to the last: the start of either is left out, and so is the end. On a machine
+that does nothing else the clock says the same; on a busy one it says nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+_MARK = "JAXCOLOR_BENCHMARK"
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_EVERY = 0.3  # seconds
+
+
+@dataclasses.dataclass
+class Sample:
+    """What a command has used at one moment.
+
+    Attributes:
+      clock: seconds.
+      results: that are there.
+      processors: seconds of all its processes.
+      workers: bytes in memory of each of Ray's workers, by its process.
+      store: bytes of Ray's object store that were ever touched.
+    """
+
+    clock: float
+    results: int
+    processors: float
+    workers: dict[int, int]
+    store: int
+
+
+class Processes:
+    """A command's processes, those that have left it, too."""
+
+    def __init__(self, mark: str):
+        self._mark = f"{_MARK}={mark}".encode()
+        self._known: dict[tuple[int, str], float] = {}  # process and its start: seconds
+
+    def sample(self) -> tuple[float, dict[int, int], int]:
+        """Seconds of processors so far, each worker's bytes, and the object store's."""
+        found: dict[int, tuple[int, tuple[int, str], float, int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError):
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                    key = int(entry.name), fields[19]
+                    seconds = (int(fields[11]) + int(fields[12])) / _TICK
+                    found[key[0]] = int(fields[1]), key, seconds, int(fields[21]) * _PAGE
+        ours = {pid for pid, (_, key, *_) in found.items() if key in self._known}
+        for pid in sorted(found.keys() - ours):
+            parent = found[pid][0]
+            with contextlib.suppress(OSError):
+                # Ray's workers write their titles over their environments.
+                if parent in ours or self._mark in Path(f"/proc/{pid}/environ").read_bytes():
+                    ours.add(pid)
+        workers, store = {}, 0
+        for pid in ours:
+            _, key, seconds, memory = found[pid]
+            self._known[key] = seconds
+            with contextlib.suppress(OSError):
+                title = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if b"MapBatches(_RayWorker)" in title:
+                    workers[pid] = memory
+                if b"raylet/raylet" in title:
+                    store = max(store, _touched(pid))
+        return sum(self._known.values()), workers, store
+
+
+def _touched(raylet: int) -> int:
+    """Bytes of its object store, which is a file without a name."""
+    total = 0
+    for link in Path(f"/proc/{raylet}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if "plasma" in str(link.readlink()):
+                total += link.stat().st_blocks * 512
+    return total
+
+
+def measure(words: list[str], out: Path) -> list[Sample]:
+    """Runs a command, and looks at it all the while."""
+    mark = secrets.token_hex(8)
+    processes = Processes(mark)
+    samples = []
+    with subprocess.Popen(
+        words, env=os.environ | {_MARK: mark}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as run:
+        while run.poll() is None:
+            results = sum(path.name[0] != "." for path in out.iterdir())
+            samples.append(Sample(time.monotonic(), results, *processes.sample()))
+            time.sleep(_EVERY)
+        assert run.stderr is not None
+        said = run.stderr.read().decode()
+    if run.returncode:
+        sys.exit(said)
+    return samples
+
+
+def make_photos(folder: Path, count: int, width: int, height: int) -> None:
+    """Small JPEGs, all of them different."""
+    folder.mkdir()
+    scenes = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()]
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        scene = Image.fromarray(scenes[i % len(scenes)]).convert("L")
+        left, top = rng.uniform(0, 0.2, 2) * scene.size
+        box = left, top, left + 0.8 * scene.width, top + 0.8 * scene.height
+        scene.resize((width, height), box=box).save(folder / f"{i:05}.jpg", quality=90)
+
+
+def told(name: str, samples: list[Sample], photos: int) -> tuple[float, float]:
+    """Prints a side, and gives seconds of processors and of the clock."""
+    first = next(s for s in samples if s.results)
+    last = next((s for s in samples if s.results >= photos), samples[-1])
+    share = photos / (photos - first.results)
+    used = share * (last.processors - first.processors)
+    clock = share * (last.clock - first.clock)
+    print(
+        f"{name:9} {used:7.1f} s of processors, {photos / used:.2f} photos a second and processor;"
+        f" {clock:.1f} s by the clock; to the first result {first.processors:.1f} s of processors,"
+        f" to the end {samples[-1].processors:.1f} s",
+        flush=True,
+    )
+    return used, clock
+
+
+def tell_memory(samples: list[Sample], photos: int) -> None:
+    """Prints how much each worker has in memory, in quarters of the run."""
+    for pid in sorted({pid for sample in samples for pid in sample.workers}):
+        quarters = []
+        for quarter in range(4):
+            low, high = quarter * photos / 4, (quarter + 1) * photos / 4
+            sizes = [
+                s.workers[pid] for s in samples if pid in s.workers and low < s.results <= high
+            ]
+            quarters.append(f"{statistics.median(sizes) / 1e6:.0f}" if sizes else "-")
+        peak = max(s.workers.get(pid, 0) for s in samples)
+        print(f"worker: {', '.join(quarters)} MB in each quarter, {peak / 1e6:.0f} at the most")
+    print(f"object store: {max(s.store for s in samples) / 1e6:.1f} MB ever touched")
+
+
+def main() -> None:
+    """Prints each side of each turn, and the ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--photos", type=int, default=2000)
+    parser.add_argument("--width", type=int, default=480)
+    parser.add_argument("--height", type=int, default=360)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--weights", help="As `jaxcolor colorize` takes them.")
+    args = parser.parse_args()
+    chosen = ["--weights", args.weights] if args.weights else []
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        scans = Path(folder) / "scans"
+        make_photos(scans, args.photos, args.width, args.height)
+        sides = {
+            "colorize": ["colorize", "-r", *chosen],
+            "archive": ["archive", "--cores-per-worker", "1", "--workers", str(args.workers)],
+        }
+        sides["archive"] += chosen
+        for _ in range(args.turns):
+            used = {}
+            for name, words in sides.items():
+                out = Path(folder) / name
+                out.mkdir()
+                command = [sys.executable, "-m", "jaxcolor", *words, str(scans), "-o", str(out)]
+                samples = measure(command, out)
+                used[name] = told(name, samples, args.photos)
+                if name == "archive":
+                    tell_memory(samples, args.photos)
+                shutil.rmtree(out)
+            (ours, clock), (theirs, their_clock) = used["archive"], used["colorize"]
+            ratios.append(ours / theirs)
+            print(
+                f"archive / colorize: {ratios[-1]:.3f} of processors, {clock / their_clock:.3f}"
+                " by the clock",
+                flush=True,
+            )
+    print(f"median of {args.turns}: {statistics.median(ratios):.3f}")
+
+
+if __name__ == "__main__":
+    main()
