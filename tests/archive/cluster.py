@@ -23,7 +23,12 @@ def main() -> None:
 
     def join(cores: int) -> None:
         cluster.add_node(
-            num_cpus=cores, include_dashboard=False, object_store_memory=store, **free_ports()
+            num_cpus=cores,
+            object_store_memory=store,
+            include_dashboard=False,
+            include_log_monitor=False,
+            no_monitor=True,  # which would ask for more nodes
+            **free_ports(),
         )
 
     try:
