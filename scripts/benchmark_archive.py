@@ -1,7 +1,9 @@
 """`jaxcolor archive` beside `jaxcolor colorize`, on this machine: small photos, the same cores.
 
-python scripts/benchmark_archive.py --photos 2000 --workers 2      # the default network
-python scripts/benchmark_archive.py --photos 2000 --weights tiny.safetensors
+python scripts/benchmark_archive.py --photos 2000 --workers 2    # the default network
+python scripts/benchmark_archive.py --photos 2000 --workers 2 --tiny
+python scripts/benchmark_archive.py --there 100000     # nothing is left to do
+python scripts/benchmark_archive.py --plan 1000000     # what is left of a manifest is worked out
 
 Each side is a command of its own. What counts is processor time, of all processes that it starts,
 from the first result to the last: the start of either is left out, and so is the end. On a machine
@@ -13,7 +15,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import importlib
 import os
+import resource
 import secrets
 import shutil
 import statistics
@@ -27,6 +31,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
+_ROOT = Path(__file__).parents[1]
 _MARK = "JAXCOLOR_BENCHMARK"
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -104,8 +109,10 @@ def measure(words: list[str], out: Path) -> list[Sample]:
     mark = secrets.token_hex(8)
     processes = Processes(mark)
     samples = []
+    # Ray's workers would give way to all other programs.
+    environment = os.environ | {_MARK: mark, "RAY_worker_niceness": "0"}
     with subprocess.Popen(
-        words, env=os.environ | {_MARK: mark}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as run:
         while run.poll() is None:
             results = sum(path.name[0] != "." for path in out.iterdir())
@@ -161,6 +168,63 @@ def tell_memory(samples: list[Sample], photos: int) -> None:
     print(f"object store: {max(s.store for s in samples) / 1e6:.1f} MB ever touched")
 
 
+_PLAN = """
+import sys
+from pathlib import Path
+from jaxcolor.archive import names, plan, report
+manifest, out, left = map(Path, sys.argv[1:])
+plan.plan(names.names([manifest], avoided=out), out, None, left, report.Report(None))
+"""
+
+
+def tell_alone(what: str, words: list[str]) -> None:
+    """Runs one process, and prints what it has used."""
+    start = time.monotonic()
+    subprocess.run([sys.executable, *words], check=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"{what}: {used.ru_utime + used.ru_stime:.1f} s of processors,"
+        f" {time.monotonic() - start:.1f} s by the clock, {used.ru_maxrss / 1000:.0f} MB"
+    )
+
+
+def tell_there(folder: Path, count: int) -> None:
+    """Prints what a run costs that finds all its results there."""
+    for top in ("scans", "out"):
+        for i in range(count):
+            path = folder / top / f"{i // 1000:03}" / f"{i:07}.jpg"
+            if i % 1000 == 0:
+                path.parent.mkdir(parents=True)
+            path.touch()
+    words = ["-m", "jaxcolor", "archive", str(folder / "scans"), "-o", str(folder / "out")]
+    tell_alone(f"{count} results that are there", words)
+
+
+def tell_plan(folder: Path, count: int) -> None:
+    """Prints what it costs to work out what is left of a manifest."""
+    manifest, out = folder / "manifest.csv", folder / "out"
+    out.mkdir()
+    with manifest.open("w") as file:
+        file.write("address\n")
+        file.writelines(f"s3://bucket/scans/{i // 1000:04}/{i:07}.jpg\n" for i in range(count))
+    tell_alone(f"a plan of {count}", ["-c", _PLAN, str(manifest), str(out), str(folder / "left")])
+
+
+def make_tiny(folder: Path) -> list[str]:
+    """Options for a network of three layers, which all processes to come know."""
+    tests = _ROOT / "tests"
+    sys.path.insert(0, str(tests))
+    tiny_network = importlib.import_module("tiny_network")
+
+    from jaxcolor import weights
+    from jaxcolor.models.colorizer import Params
+
+    paths = (tests / "archive/plug", tests, _ROOT, os.environ.get("PYTHONPATH", ""))
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+    weights.save_params(folder / "tiny.safetensors", Params(*tiny_network.make(16)))
+    return ["--weights", str(folder / "tiny.safetensors")]
+
+
 def main() -> None:
     """Prints each side of each turn, and the ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -170,10 +234,19 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--weights", help="As `jaxcolor colorize` takes them.")
+    parser.add_argument("--tiny", action="store_true", help="A network that costs nothing.")
+    parser.add_argument("--there", type=int, help="How many results are there already.")
+    parser.add_argument("--plan", type=int, help="How many rows a manifest has.")
     args = parser.parse_args()
     chosen = ["--weights", args.weights] if args.weights else []
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
+        for count, tell in ((args.there, tell_there), (args.plan, tell_plan)):
+            if count:
+                tell(Path(folder), count)
+                return
+        if args.tiny:
+            chosen = make_tiny(Path(folder))
         scans = Path(folder) / "scans"
         make_photos(scans, args.photos, args.width, args.height)
         sides = {

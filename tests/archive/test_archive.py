@@ -334,7 +334,7 @@ def test_a_manifest_an_interrupted_run_and_a_killed_worker(
     out, report = tmp_path / "out", tmp_path / "report"
     rows = [(o.job.photo, name) for name, o in expected.items() if o.status == "done"]
     rows = [(photo, name) for photo, name in rows if name.removesuffix(".png") not in DEADLY]
-    copies = [(photo, f"{i}/{name}") for i in range(1 + 1000 // len(rows)) for photo, name in rows]
+    copies = [(photo, f"{i}/{name}") for i in range(1 + 600 // len(rows)) for photo, name in rows]
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("address,target\n" + "".join(f"{p},{name}\n" for p, name in copies))
     arguments = (manifest, "-o", out, "--report", report, "--address", address, "--weights", tiny)
