@@ -12,7 +12,6 @@ that does nothing else the clock says the same; on a busy one it says nothing.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import importlib
@@ -27,6 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import skimage.data
 from PIL import Image
@@ -225,45 +225,54 @@ def make_tiny(folder: Path) -> list[str]:
     return ["--weights", str(folder / "tiny.safetensors")]
 
 
-def main() -> None:
+@click.command()
+@click.option("--photos", default=2000, show_default=True)
+@click.option("--width", default=480, show_default=True)
+@click.option("--height", default=360, show_default=True)
+@click.option("--workers", default=os.cpu_count() or 1, help="Of one core each.")
+@click.option("--turns", default=1, show_default=True)
+@click.option("--weights", help="As `jaxcolor colorize` takes them.")
+@click.option("--tiny", is_flag=True, help="A network that costs nothing.")
+@click.option("--there", type=int, help="How many results are there already.")
+@click.option("--plan", type=int, help="How many rows a manifest has.")
+def main(
+    photos: int,
+    width: int,
+    height: int,
+    workers: int,
+    turns: int,
+    weights: str | None,
+    tiny: bool,
+    there: int | None,
+    plan: int | None,
+) -> None:
     """Prints each side of each turn, and the ratios."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--photos", type=int, default=2000)
-    parser.add_argument("--width", type=int, default=480)
-    parser.add_argument("--height", type=int, default=360)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--turns", type=int, default=1)
-    parser.add_argument("--weights", help="As `jaxcolor colorize` takes them.")
-    parser.add_argument("--tiny", action="store_true", help="A network that costs nothing.")
-    parser.add_argument("--there", type=int, help="How many results are there already.")
-    parser.add_argument("--plan", type=int, help="How many rows a manifest has.")
-    args = parser.parse_args()
-    chosen = ["--weights", args.weights] if args.weights else []
+    chosen = ["--weights", weights] if weights else []
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
-        for count, tell in ((args.there, tell_there), (args.plan, tell_plan)):
+        for count, tell in ((there, tell_there), (plan, tell_plan)):
             if count:
                 tell(Path(folder), count)
                 return
-        if args.tiny:
+        if tiny:
             chosen = make_tiny(Path(folder))
         scans = Path(folder) / "scans"
-        make_photos(scans, args.photos, args.width, args.height)
+        make_photos(scans, photos, width, height)
         sides = {
             "colorize": ["colorize", "-r", *chosen],
-            "archive": ["archive", "--cores-per-worker", "1", "--workers", str(args.workers)],
+            "archive": ["archive", "--cores-per-worker", "1", "--workers", str(workers)],
         }
         sides["archive"] += chosen
-        for _ in range(args.turns):
+        for _ in range(turns):
             used = {}
             for name, words in sides.items():
                 out = Path(folder) / name
                 out.mkdir()
                 command = [sys.executable, "-m", "jaxcolor", *words, str(scans), "-o", str(out)]
                 samples = measure(command, out)
-                used[name] = told(name, samples, args.photos)
+                used[name] = told(name, samples, photos)
                 if name == "archive":
-                    tell_memory(samples, args.photos)
+                    tell_memory(samples, photos)
                 shutil.rmtree(out)
             (ours, clock), (theirs, their_clock) = used["archive"], used["colorize"]
             ratios.append(ours / theirs)
@@ -272,7 +281,7 @@ def main() -> None:
                 " by the clock",
                 flush=True,
             )
-    print(f"median of {args.turns}: {statistics.median(ratios):.3f}")
+    print(f"median of {turns}: {statistics.median(ratios):.3f}")
 
 
 if __name__ == "__main__":
