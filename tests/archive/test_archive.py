@@ -312,7 +312,7 @@ def test_a_worker_a_node_and_the_driver_are_killed(
         words(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
         until(lambda: count(out) > 20)
-        kill_a_worker()
+        kill_a_worker(cluster.address)
         until(lambda: count(out) > 80)
         cluster.tell("lose")
         until(lambda: count(out) > 140)
@@ -352,7 +352,7 @@ def test_a_manifest_an_interrupted_run_and_a_killed_worker(
         words(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
         until(lambda: len(files(out)) > len(before) + 40)
-        kill_a_worker()
+        kill_a_worker(address)
         told, said = run.communicate(timeout=HANG)
     assert run.returncode == 0, said
     assert files(out) == {name for _, name in copies}
@@ -369,13 +369,15 @@ def test_a_manifest_an_interrupted_run_and_a_killed_worker(
     assert counts["skipped"] >= len(before)
 
 
-def kill_a_worker() -> None:
-    """The oldest process that Ray calls a worker for packets."""
+def kill_a_worker(address: str) -> None:
+    """One of the processes that a cluster calls workers for packets."""
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if b"MapBatches(_RayWorker)" in (entry / "cmdline").read_bytes():
-                os.kill(int(entry.name), signal.SIGKILL)
-                return
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                if address.encode() in Path(f"/proc/{parent}/cmdline").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
+                    return
     raise AssertionError("there is no worker")
 
 
