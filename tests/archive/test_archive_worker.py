@@ -106,6 +106,9 @@ def test_who_has_killed_workers_is_named_and_its_neighbours_are_done(
     assert told["done.png"].bytes == 23
     assert (out / "done.png").read_bytes() == b"by the worker that died"
     assert (out / "once.png").read_bytes() == (out / "a.png").read_bytes()
+    programs = worker._engine._programs
+    assert programs is not None
+    assert len(programs._begun) == 2  # the network's and painting's: they are all alike
     assert ledger._begun == {}
     assert ledger.deaths() == 5  # the packet, and each that was begun again
     assert ledger.begin("a.png") == Past()
