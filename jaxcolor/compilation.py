@@ -11,9 +11,14 @@ import platform
 import re
 import secrets
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: each process compiles for itself
+    fcntl = None  # type: ignore[assignment]
 
 import jax
 import numpy as np
@@ -89,17 +94,24 @@ class Kept:
           arguments: arrays, or shapes and types.
           static: as they will be.
         """
-        folder = _keeping()
-        if folder is None:
+        if _folder is None:
             return self._compiled(arguments, static)
         leaves, structure = jax.tree.flatten((arguments, {}))
         types = tuple((leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves)
         key = structure, types, tuple(sorted(static.items()))
-        if key not in self._programs:
-            name = f"{self.function.__name__}-{_digest(_machine(), *map(str, key))}.program"
-            found = _load(folder / name, structure)
-            self._programs[key] = found or self._keep(folder / name, arguments, static)
-        return self._programs[key]
+        if key in self._programs:
+            return self._programs[key]
+        name = f"{self.function.__name__}-{_digest(_machine(), *map(str, key))}.program"
+        file = _folder / name
+        if _keeping() is None:  # JAX's own cache has it
+            with _one_at_a_time(file):
+                return self._compiled(arguments, static)
+        program = _load(file, structure)
+        if program is None:
+            with _one_at_a_time(file):
+                program = _load(file, structure) or self._keep(file, arguments, static)
+        self._programs[key] = program
+        return program
 
     def _compiled(self, arguments: Any, static: Any) -> jax.stages.Compiled:
         return self.function.lower(*arguments, **static).compile()
@@ -128,6 +140,18 @@ class Kept:
 def _keeping() -> Path | None:
     """The folder for machine code, if it is kept."""
     return _folder if jax.default_backend() == "cpu" else None
+
+
+@contextlib.contextmanager
+def _one_at_a_time(file: Path) -> Iterator[None]:
+    """One process of this machine compiles a program; the others wait, and find it done."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # no place for a cache
+            if fcntl:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(file.with_suffix(".lock").open("wb"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _load(file: Path, structure: Any) -> Any:

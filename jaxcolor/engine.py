@@ -276,6 +276,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         self._network = threading.Thread(None, self._run_network, "network", arguments, daemon=True)
         self._network.start()
 
+    def compiling(self) -> bool:
+        """Whether something is compiled, for which photos may wait."""
+        return self._programs is not None and self._programs.compiling()
+
     def finish(self) -> None:
         """Nothing more is submitted: the colorizers are let go of when nobody needs them."""
         with self._changed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
+from patience import until
 
 from jaxcolor import compilation
 from jaxcolor.compilation import Kept
@@ -34,11 +36,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 class Run:
     """A function as a new process has it: nothing of it is compiled, and its traces are counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, when_traced: Callable[[], object] = lambda: None) -> None:
         self.traces = 0
 
         def work(arrays: dict[str, Any], *, factor: float) -> jax.Array:
             self.traces += 1
+            when_traced()
             return jnp.tanh(arrays["a"] @ arrays["a"].T) * factor
 
         self.work = Kept(jax.jit(work, static_argnames="factor"))
@@ -69,6 +72,33 @@ def test_compiled_ahead_for_shapes(folder: Path) -> None:
     run = Run()
     run.work.compile({"a": jax.ShapeDtypeStruct(ARRAY.shape, np.float32)}, factor=2.0)
     assert (len(programs(folder)), run()) == (1, 1)
+
+
+@pytest.mark.parametrize("keeping", [True, False])
+def test_who_comes_later_waits_for_who_compiles(
+    keeping: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes are two threads here: what counts is that each opens the lock itself."""
+    fcntl = pytest.importorskip("fcntl")
+    asked, flock = [], fcntl.flock
+    monkeypatch.setattr(fcntl, "flock", lambda *how: (asked.append(how), flock(*how)))
+    compiled: list[str] = []
+    later = Run(lambda: compiled.append("later"))
+    if not keeping:  # as on a GPU
+        monkeypatch.setattr(compilation, "_keeping", lambda: None)
+    shapes = {"a": jax.ShapeDtypeStruct(ARRAY.shape, np.float32)}
+    thread = threading.Thread(target=lambda: later.work.compile(shapes, factor=2.0))
+
+    def while_it_is_traced() -> None:
+        thread.start()
+        until(lambda: len(asked) == 2 or later.traces > 0)
+        compiled.append("first")
+
+    first = Run(while_it_is_traced)
+    first.work.compile(shapes, factor=2.0)
+    thread.join()
+    # Machine code is found; JAX's own cache is met by a trace.
+    assert compiled == (["first"] if keeping else ["first", "later"])
 
 
 @pytest.mark.parametrize("way", ["cut", "flipped", "empty", "another key", "short key", "sources"])

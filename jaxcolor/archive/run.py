@@ -80,13 +80,17 @@ def started(cluster: Cluster) -> Iterator[None]:
             "object_store_memory": _STORE,
             "_temp_dir": temporary,
         }
+    else:
+        # Ray asks twenty times, for half a minute each, of what does not answer.
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
     import ray
 
     try:
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray raises whatever comes
-            raise RunError(f"Ray cannot be started ({_in_a_line(error)})") from None
+            found = "started" if cluster.address is None else "reached"
+            raise RunError(f"Ray cannot be {found} ({_in_a_line(error)})") from None
         yield
     finally:
         ray.shutdown()

@@ -8,7 +8,7 @@ import faulthandler
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
@@ -81,7 +81,7 @@ class Worker:
     """Colorizes packets of photos."""
 
     def __init__(self, order: Order, books: Books, name: str):
-        """Loads the colorizer, and compiles what photos can need: one worker of a machine at once.
+        """Loads the colorizer; what photos need is compiled when they come.
 
         Args:
           order: what is asked.
@@ -93,14 +93,12 @@ class Worker:
         """
         os.environ["NPROC"] = str(order.cores)  # XLA's threads
         self._order, self._books, self._name = order, books, name
-        self._watch = _Watch(order.seconds, books)
+        colorizer = _load(order)
         self._turns = _Turns()
         settings = engine.Settings(threads=order.cores, max_pixels=order.max_pixels)
-        with _first_on_this_machine():
-            colorizer = _load(order)
-            self._engine = engine.Engine(settings, lambda *_: self._watch.something_happens())
-            self._engine.start({"": colorizer}, everything=True)
-            self._engine.ready.wait()
+        self._engine = engine.Engine(settings, lambda *_: self._watch.something_happens())
+        self._watch = _Watch(order.seconds, books, self._engine.compiling)
+        self._engine.start({"": colorizer})
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Does a packet: all its photos have their line when it is done."""
@@ -213,10 +211,10 @@ class _Weighed(Place):
 
 
 class _Watch:
-    """Ends the process when nothing goes on for too long."""
+    """Ends the process when nothing goes on for too long, and nothing is being compiled."""
 
-    def __init__(self, seconds: float, books: Books):
-        self._seconds, self._books = seconds, books
+    def __init__(self, seconds: float, books: Books, compiling: Callable[[], bool]):
+        self._seconds, self._books, self._compiling = seconds, books, compiling
         self._changed = threading.Condition()
         self._watched: list[str | None] = []
         self._deadline = 0.0
@@ -252,6 +250,8 @@ class _Watch:
                     self._changed.wait()
                 elif left > 0:
                     self._changed.wait(left)
+                elif self._compiling():
+                    self.something_happens()
                 else:
                     self._end()
 
@@ -304,25 +304,6 @@ def _load(order: Order) -> Params:
         return jaxcolor.load(order.weights).with_size(order.size)
     except (OSError, ValueError) as error:
         raise NotStarted(str(error)) from None
-
-
-@contextlib.contextmanager
-def _first_on_this_machine() -> Iterator[None]:
-    """One worker compiles, and the others of its machine find it done."""
-    from jaxcolor.cache import cache_dir
-
-    try:
-        import fcntl
-
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        lock = (cache_dir() / "compiling").open("wb")
-    except (ImportError, OSError):  # Windows, or no place for a cache: each compiles
-        yield
-        return
-    with lock:
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _size(target: Somewhere) -> int | None:

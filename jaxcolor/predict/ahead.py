@@ -91,6 +91,11 @@ class Programs:
                 view = stages.shrink(params, np.zeros(shape, np.uint8))
                 stages.run_network(params, [view], batch_size=self._batch_size)
 
+    def compiling(self) -> bool:
+        """Whether something of what was begun is not compiled yet."""
+        with self._lock:
+            return not all(program.done() for program in self._begun.values())
+
     def close(self) -> None:
         """Ends the threads; what is being compiled is waited for."""
         self._threads.shutdown(cancel_futures=True)

@@ -2,7 +2,9 @@
 
 python cluster.py STORE CORES...    prints the address; ends when standard input does
 
-STORE is how many bytes each node's object store may have, CORES those of each node.
+STORE is how many bytes each node's object store may have, CORES those of each node. A line "lose"
+on standard input kills a node that is not the head, and "join" brings one more with as many cores;
+each is answered by a line when that is done.
 """
 
 from __future__ import annotations
@@ -13,18 +15,32 @@ import sys
 
 
 def main() -> None:
-    """Starts the nodes, and stops them at the end."""
+    """Starts the nodes, does what it is told, and stops them at the end."""
     from ray.cluster_utils import Cluster
 
     store, *nodes = map(int, sys.argv[1:])
     cluster = Cluster()
+
+    def join(cores: int) -> None:
+        cluster.add_node(
+            num_cpus=cores,
+            object_store_memory=store,
+            include_dashboard=False,
+            include_log_monitor=False,
+            no_monitor=True,  # which would ask for more nodes
+            **free_ports(),
+        )
+
     try:
         for cores in nodes:
-            cluster.add_node(
-                num_cpus=cores, include_dashboard=False, object_store_memory=store, **free_ports()
-            )
+            join(cores)
         print(cluster.address, flush=True)
-        sys.stdin.read()
+        for line in sys.stdin:
+            if line.strip() == "lose":
+                cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+            else:
+                join(nodes[-1])
+            print("done", flush=True)
     finally:
         cluster.shutdown()
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
+import yaml
 
 from jaxcolor import album as albums
 from jaxcolor.album import PlanError
@@ -121,3 +122,18 @@ def test_what_cannot_be_planned(tmp_path: Path) -> None:
             planned([tmp_path / name], tmp_path / "out", tmp_path)
         assert said in str(refused.value)
         assert len(str(refused.value).splitlines()) == 1
+
+
+def test_the_cluster_of_the_documentation() -> None:
+    """It is YAML, and has what KubeRay's RayCluster must have."""
+    text = (Path(__file__).parents[2] / "docs/archive.md").read_text()
+    cluster = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
+    spec = cluster["spec"]
+    assert set(spec) == {"rayVersion", "headGroupSpec", "workerGroupSpecs"}
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        for container in group["template"]["spec"]["containers"]:
+            assert set(container) <= {"name", "image", "envFrom", "resources"}
+    assert spec["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    assert {"groupName", "replicas"} <= set(spec["workerGroupSpecs"][0])

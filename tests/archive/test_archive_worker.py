@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from jaxcolor import weights
 from jaxcolor.archive import names, plan, report
 from jaxcolor.archive.ledger import Ledger, Past
 from jaxcolor.archive.report import Line
-from jaxcolor.archive.worker import NotStarted, Order, Worker
+from jaxcolor.archive.worker import NotStarted, Order, Worker, _Watch
 from jaxcolor.models.colorizer import Params
 
 
@@ -103,6 +106,9 @@ def test_who_has_killed_workers_is_named_and_its_neighbours_are_done(
     assert told["done.png"].bytes == 23
     assert (out / "done.png").read_bytes() == b"by the worker that died"
     assert (out / "once.png").read_bytes() == (out / "a.png").read_bytes()
+    programs = worker._engine._programs
+    assert programs is not None
+    assert len(programs._begun) == 2  # the network's and painting's: they are all alike
     assert ledger._begun == {}
     assert ledger.deaths() == 5  # the packet, and each that was begun again
     assert ledger.begin("a.png") == Past()
@@ -123,3 +129,19 @@ def test_controls_of_a_manifest(tiny: Path, tmp_path: Path) -> None:
 def test_a_worker_without_weights_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotStarted, match=r"none\.safetensors"):
         Worker(Order(tmp_path, str(tmp_path / "none.safetensors")), Ledger(), "here")
+
+
+def test_what_is_compiled_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def end(code: int) -> None:
+        ended.set()
+        sys.exit(code)  # of the thread alone
+
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ledger, compiling = Ledger(), iter([True] * 3)
+    with _Watch(0.01, ledger, lambda: next(compiling, False)).over("endless.png"):
+        ended.wait()
+    assert list(compiling) == []
+    assert ledger.begin("endless.png").overdue
