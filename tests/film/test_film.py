@@ -448,6 +448,8 @@ def test_memory_does_not_grow_with_the_film(tmp_path: Path, params: jaxcolor.Par
     def progress(_: int) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         used.append(pages * os.sysconf("SC_PAGE_SIZE"))
+        if len(used) % 1000 == 0:
+            print(f"{len(used)} frames: {used[-1] / 1e6:.0f} MB", flush=True)
 
     run.colorize(params, reading.probed(source), tmp_path / "b.mp4", run.Wish(), progress=progress)
     early, late = max(used[1900:2000]), max(used[-100:])
