@@ -213,13 +213,17 @@ def _laid(ab: np.ndarray, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
 
 def clips(folder: Path, count: int) -> Iterator[tuple[str, str, np.ndarray, list[Layer]]]:
     """Kinds in turn, each of another photo."""
-    names = sorted(folder.glob("*.jpg"))
+    names = _photos(folder)
     names = names[:: max(1, len(names) // (count + 1))]
     greys = [_grey(name) for name in names]
     for i in range(count):
         kind = KINDS[i % len(KINDS)]
         clip, layers = make(kind, greys[i], greys[(i + 1) % len(greys)], i)
         yield kind, names[i].stem, clip, layers
+
+
+def _photos(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png", ".webp"))
 
 
 def _grey(name: Path) -> np.ndarray:
@@ -251,7 +255,7 @@ def save_clip(params: jaxcolor.Params, photo: np.ndarray, path: Path) -> None:
         )
         pictures.append(Image.fromarray(wide))
     first, *others = pictures
-    first.save(path, save_all=True, append_images=others, duration=80, loop=0, quality=45, method=6)
+    first.save(path, save_all=True, append_images=others, duration=80, loop=0, quality=40, method=6)
 
 
 # -- time ------------------------------------------------------------------------------------------
@@ -369,11 +373,11 @@ def main() -> None:
     options = parser.parse_args()
     params = jaxcolor.load(options.weights)
     if options.clip:
-        save_clip(params, _grey(sorted(options.photos.glob("*.jpg"))[3]), options.clip)
+        save_clip(params, _grey(_photos(options.photos)[3]), options.clip)
         return
     if options.speed:
         height, width = map(int, options.speed.split("x"))
-        print_speed(params, _grey(min(options.photos.glob("*.jpg"))), (height, width))
+        print_speed(params, _grey(_photos(options.photos)[0]), (height, width))
         return
     lines = []
     print(f"{'':44}  flicker     off   edges  chroma changed")
