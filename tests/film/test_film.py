@@ -177,6 +177,15 @@ def with_subtitles(film: Path, subtitles: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_words_that_are_no_utf8_stay(tmp_path: Path, params: jaxcolor.Params, suffix: str) -> None:
+    source = clips.save(tmp_path / f"a{suffix}", clips.pan(1), codec="libx264")
+    old = source.read_bytes().replace(b"A film", b"A f\xeflm")  # of ISO 8859-1
+    source.write_bytes(old)
+    target, _ = colorized(params, source, tmp_path / f"b{suffix}", codec="h264")
+    assert b"A f\xeflm" in target.read_bytes()
+
+
 def test_a_turned_film_comes_upright(tmp_path: Path, params: jaxcolor.Params) -> None:
     lumas = clips.pan(2)
     source = clips.save(
