@@ -131,10 +131,14 @@ def ab_to_cbcr(
     red, _, blue = LUMA[matrix]
     a, b = ab[..., 0], ab[..., 1]
     aim = grey_to_lightness(luma)
-    lightness = aim
-    for _ in range(_LUMA_STEPS):
+
+    def nearer(_: Array, lightness: Array) -> Array:
         there = _luma_of(lightness, a, b, matrix)[0]
-        lightness = jnp.clip(lightness + aim - grey_to_lightness(there), 0.0, L_MAX)
+        return jnp.clip(lightness + aim - grey_to_lightness(there), 0.0, L_MAX)
+
+    # A loop: written out, XLA makes one kernel of the steps, which computes each of them again
+    # wherever the next one looks at it, and takes thirty times as long.
+    lightness = jax.lax.fori_loop(0, _LUMA_STEPS, nearer, aim)
     there, rgb = _luma_of(lightness, a, b, matrix)
     r, g, b = (c - there for c in rgb)
     # How much of each channel's way from the grey fits, both to 0 and to 1.

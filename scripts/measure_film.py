@@ -2,6 +2,7 @@
 
     python scripts/measure_film.py ../shared/photos/val [--clips 10] [--weights NAME|FILE]
     python scripts/measure_film.py ../shared/photos/val --speed 480x640
+    python scripts/measure_film.py ../shared/photos/val --drift [--clips 4]
     python scripts/measure_film.py examples --clip docs/images/film.webp
 
 Each clip is 48 frames of one photo's lightness: a pan, a zoom, a shaken camera, one at rest, or an
@@ -9,8 +10,9 @@ object that crosses; all with grain that is drawn anew and an exposure that wobb
 colours of its frames are compared along the motion that made them: frame by frame, and fused.
 
 With --speed it prints the CPU time of a frame of that size: of each step by itself, and of whole
-runs as they are and frame by frame, without what holds the colours. With --clip it writes a moving
-picture of a pan: grey, frame by frame, and as it comes.
+runs as they are and frame by frame, without what holds the colours. With --drift it prints how far
+the common tint wanders along the motion of scenes of 288 frames, in which light slowly comes and
+goes. With --clip it writes a moving picture of a pan: grey, frame by frame, and as it comes.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ SIZE = (240, 320)  # of the frames
 KINDS = ("pan", "zoom", "shake", "still", "crossing")
 EXPOSURE = 0.04
 GRAIN = 4.0  # of 255
+SLOW = 0.2  # of exposure, over a long scene
+EVERY = 6  # of a long scene's frames one is looked at
 EDGES = 0.1  # the share of the picture that counts as strong colour edges
 
 
@@ -58,7 +62,7 @@ class Layer(NamedTuple):
 
 
 def make(
-    kind: str, photo: np.ndarray, other: np.ndarray, seed: int
+    kind: str, photo: np.ndarray, other: np.ndarray, seed: int, slow: float = 0.0
 ) -> tuple[np.ndarray, list[Layer]]:
     """A clip (T, H, W) of uint8, and what moves in it.
 
@@ -67,6 +71,7 @@ def make(
       photo: (h, w) uint8.
       other: likewise; what crosses is cut from it.
       seed: of grain and exposure.
+      slow: how much brighter, and then darker, it slowly becomes.
     """
     rng = np.random.default_rng(seed)
     places = np.stack([_camera(kind, t / (FRAMES - 1), photo.shape, rng) for t in range(FRAMES)])
@@ -90,6 +95,8 @@ def make(
             frames[t] = np.where(mask[t], _seen(other, patch[t]), frames[t])
         layers = [Layer(places, ~mask), Layer(patch, mask)]
     clip = np.stack(frames).astype(np.float32)
+    light = 1 - slow + slow * np.sin(2 * np.pi * np.arange(FRAMES) / FRAMES)
+    clip *= light[:, None, None].astype(np.float32)
     clip *= 1 + EXPOSURE * rng.uniform(-1, 1, (FRAMES, 1, 1))
     clip += rng.normal(0, GRAIN, clip.shape)
     return clip.round().clip(0, 255).astype(np.uint8), layers
@@ -213,7 +220,7 @@ def _laid(ab: np.ndarray, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
 
 def clips(folder: Path, count: int) -> Iterator[tuple[str, str, np.ndarray, list[Layer]]]:
     """Kinds in turn, each of another photo."""
-    names = sorted(folder.glob("*.jpg"))
+    names = _photos(folder)
     names = names[:: max(1, len(names) // (count + 1))]
     greys = [_grey(name) for name in names]
     for i in range(count):
@@ -222,9 +229,52 @@ def clips(folder: Path, count: int) -> Iterator[tuple[str, str, np.ndarray, list
         yield kind, names[i].stem, clip, layers
 
 
+def _photos(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png", ".webp"))
+
+
 def _grey(name: Path) -> np.ndarray:
     pixels = image_io.open_photo(name).pixels
     return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+
+
+# -- long scenes -----------------------------------------------------------------------------------
+
+
+def print_drift(params: jaxcolor.Params, folder: Path, count: int) -> None:
+    """How far the common tint of a long scene's frames wanders, of which one in EVERY is seen."""
+    names = _photos(folder)
+    names = names[:: max(1, len(names) // count)]
+    reach = round(fusion.REACH / EVERY)
+    print(f"{'':36} each   mean of {2 * fusion.REACH + 1}   running mean   without motion")
+    for i in range(count):
+        kind, photo = ("still", "pan")[i % 2], _grey(names[i])
+        for slow in (0.0, SLOW):
+            clip, (layer, *_) = make(kind, photo, photo, i, slow)
+            own = coloured(params, clip)
+            tints = _tints(own, layer)
+            windows = [tints[max(0, t - reach) : t + reach + 1] for t in range(FRAMES)]
+            fused = np.stack([window.mean(axis=0) for window in windows])
+            running = np.stack([tints[: t + reach + 1].mean(axis=0) for t in range(FRAMES)])
+            plain = np.stack([lab[..., 1:].mean(axis=(0, 1)) for lab in own])
+            figures = [_wander(some) for some in (tints, fused, running, plain)]
+            what = f"{kind:5} {names[i].stem[:18]:18} {'light ' if slow else 'steady'}"
+            print(f"{what:32} " + "  ".join(f"{f:9.2f}" for f in figures), flush=True)
+
+
+def _tints(own: list[np.ndarray], layer: Layer) -> np.ndarray:
+    """Of each frame the mean distance of ab from the mean along the motion, as a vector."""
+    laid, masks = _laid(np.stack(own)[..., 1:], layer)
+    mean = np.where(masks[..., None], laid, 0).sum(axis=0)
+    mean /= np.maximum(masks.sum(axis=0), 1)[..., None]
+    often = masks.sum(axis=0) >= FRAMES // 4
+    away = (some - mean for some in laid)
+    return np.stack([one[mask & often].mean(axis=0) for one, mask in zip(away, masks, strict=True)])
+
+
+def _wander(tints: np.ndarray) -> float:
+    """The largest distance between two of them."""
+    return float(np.linalg.norm(tints[:, None] - tints[None], axis=-1).max())
 
 
 # -- to look at ------------------------------------------------------------------------------------
@@ -251,7 +301,7 @@ def save_clip(params: jaxcolor.Params, photo: np.ndarray, path: Path) -> None:
         )
         pictures.append(Image.fromarray(wide))
     first, *others = pictures
-    first.save(path, save_all=True, append_images=others, duration=80, loop=0, quality=45, method=6)
+    first.save(path, save_all=True, append_images=others, duration=80, loop=0, quality=40, method=6)
 
 
 # -- time ------------------------------------------------------------------------------------------
@@ -365,15 +415,19 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=10)
     parser.add_argument("--weights")
     parser.add_argument("--speed", metavar="HxW")
+    parser.add_argument("--drift", action="store_true")
     parser.add_argument("--clip", type=Path, metavar="FILE")
     options = parser.parse_args()
     params = jaxcolor.load(options.weights)
     if options.clip:
-        save_clip(params, _grey(sorted(options.photos.glob("*.jpg"))[3]), options.clip)
+        save_clip(params, _grey(_photos(options.photos)[3]), options.clip)
         return
     if options.speed:
         height, width = map(int, options.speed.split("x"))
-        print_speed(params, _grey(min(options.photos.glob("*.jpg"))), (height, width))
+        print_speed(params, _grey(_photos(options.photos)[0]), (height, width))
+        return
+    if options.drift:
+        print_drift(params, options.photos, options.clips)
         return
     lines = []
     print(f"{'':44}  flicker     off   edges  chroma changed")

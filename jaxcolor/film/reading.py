@@ -29,6 +29,7 @@ _MATRICES = {
 }
 _RGB = 0  # of color spaces
 _FULL = 2  # of color ranges
+WORDS = "surrogateescape"  # a title that is not UTF-8, as of old films, goes through as its bytes
 _HDR = {16: "PQ", 18: "HLG"}  # transfer curves
 
 
@@ -92,7 +93,7 @@ def probed(path: Path) -> Film:
     Raises:
       FilmError: it is none, or holds nothing that can be coloured.
     """
-    with _telling(path), av.open(str(path)) as container:
+    with _telling(path), opened(path) as container:
         stream = _video(container, path)
         frames: list[av.VideoFrame] = []
         for frame, _ in _decoded(container, stream, lambda *_: None):
@@ -142,6 +143,11 @@ def probed(path: Path) -> Film:
         )
 
 
+def opened(path: Path) -> Any:
+    """A film's file, as FFmpeg reads it."""
+    return av.open(str(path), metadata_errors=WORDS)
+
+
 def frames(film: Film, tell: Callable[[str], object] = lambda _: None) -> Iterator[Frame]:
     """All frames, in the order in which they are shown.
 
@@ -154,7 +160,7 @@ def frames(film: Film, tell: Callable[[str], object] = lambda _: None) -> Iterat
     Raises:
       FilmError: the file is gone, or is no film any more.
     """
-    with _telling(film.path), av.open(str(film.path)) as container:
+    with _telling(film.path), opened(film.path) as container:
         stream = _video(container, film.path)
         # Threads that have a frame each tell of a damaged one some packets later.
         stream.thread_type = "SLICE"

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxcolor.atomic import open_whole
 from jaxcolor.film.choices import CODECS, SUFFIXES, Codec
-from jaxcolor.film.reading import Film, FilmError, said
+from jaxcolor.film.reading import WORDS, Film, FilmError, opened, said
 from jaxcolor.predict.planes import Encoding
 
 FAILURES = (av.error.FFmpegError, OSError)  # of encoders, files and disks
@@ -185,9 +185,9 @@ def unfit(film: Film, target: Target) -> list[str]:
     """What of the film its file cannot hold, a line each; nothing is written."""
     lines: list[str] = []
     with (
-        av.open(str(film.path)) as source,
+        opened(film.path) as source,
         _Nowhere() as nowhere,
-        av.open(nowhere, "w", format=_muxer(target.path)) as sink,
+        av.open(nowhere, "w", format=_muxer(target.path), metadata_errors=WORDS) as sink,
     ):
         _streams(source, sink, film, target, lines.append)
     return lines
@@ -233,8 +233,8 @@ def join(
     try:
         with (
             open_whole(target.path) as file,
-            av.open(str(film.path)) as source,
-            av.open(file, "w", format=_muxer(target.path)) as sink,
+            opened(film.path) as source,
+            av.open(file, "w", format=_muxer(target.path), metadata_errors=WORDS) as sink,
         ):
             _mux(source, sink, film, target, _packets(segments), start, end)
     except FAILURES as error:

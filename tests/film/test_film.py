@@ -177,6 +177,15 @@ def with_subtitles(film: Path, subtitles: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_words_that_are_no_utf8_stay(tmp_path: Path, params: jaxcolor.Params, suffix: str) -> None:
+    source = clips.save(tmp_path / f"a{suffix}", clips.pan(1), codec="libx264")
+    old = source.read_bytes().replace(b"A film", b"A f\xeflm")  # of ISO 8859-1
+    source.write_bytes(old)
+    target, _ = colorized(params, source, tmp_path / f"b{suffix}", codec="h264")
+    assert b"A f\xeflm" in target.read_bytes()
+
+
 def test_a_turned_film_comes_upright(tmp_path: Path, params: jaxcolor.Params) -> None:
     lumas = clips.pan(2)
     source = clips.save(
@@ -448,6 +457,8 @@ def test_memory_does_not_grow_with_the_film(tmp_path: Path, params: jaxcolor.Par
     def progress(_: int) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         used.append(pages * os.sysconf("SC_PAGE_SIZE"))
+        if len(used) % 1000 == 0:
+            print(f"{len(used)} frames: {used[-1] / 1e6:.0f} MB", flush=True)
 
     run.colorize(params, reading.probed(source), tmp_path / "b.mp4", run.Wish(), progress=progress)
     early, late = max(used[1900:2000]), max(used[-100:])
