@@ -88,14 +88,18 @@ def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _lightness(pixels: np.ndarray, y: slice, x: slice) -> Array:
-    """L of a tile; black where it reaches over the border."""
+    """L of a tile.
+
+    Where it reaches over the border, the picture's last pixels go on: their colours are in gamut
+    where those of the picture are, and need not be searched for.
+    """
     tile = pixels[y, x].astype(_device_type(pixels), copy=False)
     # A program of its own: fused with painting, XLA would compute L anew for each of its uses.
-    return pure.to_lightness(pure.on_device(_pad(_pad(tile, 0), 1)))
+    return pure.to_lightness(pure.on_device(_pad(_pad(tile, 0, "edge"), 1, "edge")))
 
 
 def _cut(axis: Taps, part: slice) -> Taps:
-    return Taps(*(_pad(array[:, part], 1, mode="edge") for array in axis))
+    return Taps(*(_pad(array[:, part], 1, "edge") for array in axis))
 
 
 def _pad(array: np.ndarray, axis: int, mode: str = "constant") -> np.ndarray:
