@@ -1,4 +1,4 @@
-"""HTTP servers on this machine, for what is fetched in tests."""
+"""Servers on this machine: for what is fetched in tests, and object storage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers at a free port of 127.0.0.1 while it is used as a context."""
+    """Answers at a free port of 127.0.0.1 while it is `running`."""
 
     daemon_threads = True
 
@@ -52,3 +54,27 @@ def folder(path: Path) -> Iterator[str]:
     server = Server(functools.partial(Files, directory=str(path)))
     with server.running():
         yield server.url
+
+
+@contextlib.contextmanager
+def storage() -> Iterator[Any]:
+    """A client of an S3 server, to which this process's environment leads meanwhile."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {
+                "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+                "AWS_ALLOW_HTTP": "true",
+                "AWS_ACCESS_KEY_ID": "anybody",
+                "AWS_SECRET_ACCESS_KEY": "anything",
+                "AWS_REGION": "us-east-1",
+            }.items():
+                patch.setenv(name, value)
+            yield boto3.client("s3")
+    finally:
+        server.stop()

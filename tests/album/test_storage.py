@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import boto3
+import loopback
 import numpy as np
 import pytest
 import tiny_network
-from moto.server import ThreadedMotoServer
 from patience import HANG
 from PIL import Image
 
@@ -29,22 +28,9 @@ BUCKET = "s3://scans-of-a-museum"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    """A client of the server, to which this process's environment leads meanwhile."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "anybody",
-            "AWS_SECRET_ACCESS_KEY": "anything",
-            "AWS_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
-        yield boto3.client("s3")
+    with loopback.storage() as client:
+        yield client
     storage._store.cache_clear()
-    server.stop()
 
 
 @pytest.fixture

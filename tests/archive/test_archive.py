@@ -22,10 +22,10 @@ from typing import Any
 import boto3
 import duckdb
 import every_kind
+import loopback
 import pandas
 import pytest
 import tiny_network
-from moto.server import ThreadedMotoServer
 from patience import HANG, until
 
 import jaxcolor
@@ -72,23 +72,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def storage(environment: None) -> Iterator[Any]:
     """A client of an S3 server, to which the environment leads, too; its bucket keeps versions."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "anybody",
-            "AWS_SECRET_ACCESS_KEY": "anything",
-            "AWS_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
-        client = boto3.client("s3")
+    with loopback.storage() as client:
         client.create_bucket(Bucket=BUCKET)
         client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         yield client
-    server.stop()
 
 
 class Cluster:
