@@ -91,8 +91,12 @@ def drop(page: Page, *files: FilePayload) -> None:
 
 def picture(page: Page) -> np.ndarray:
     """What is seen of the photo."""
-    fading = "Promise.allSettled(document.getAnimations().map(each => each.finished))"
-    page.evaluate(f"{fading}.then(() => {{}})")
+    page.evaluate(
+        """async () => {
+            await Promise.allSettled([...document.images].map(each => each.decode()));
+            await Promise.allSettled(document.getAnimations().map(each => each.finished));
+        }"""
+    )
     return np.asarray(Image.open(io.BytesIO(page.locator("#pictures").screenshot())).convert("RGB"))
 
 

@@ -93,8 +93,12 @@ def at(x: float, y: float) -> Callable[[Hint], bool]:
 
 def pixel(page: Page, x: float, y: float, picture: str = "colour") -> np.ndarray:
     """A colour of a preview, as the page sees it: RGB from 0 to 255."""
-    code = """([id, x, y]) => import("/static/sample.js").then(({sample}) =>
-        sample(document.getElementById(id), {x, y}))"""
+    code = """async ([id, x, y]) => {
+        const {sample} = await import("/static/sample.js");
+        const picture = document.getElementById(id);
+        await picture.decode();  // until then the one before is drawn
+        return sample(picture, {x, y});
+    }"""
     return np.array(page.evaluate(code, [picture, x, y]))
 
 
@@ -296,8 +300,11 @@ def test_by_keyboard_alone(url: str, chromium: Browser) -> None:
             press("ArrowRight")
             press("ArrowRight")
         assert focused("ariaLabel").endswith("49 % across, 45 % down")
-        press("Control+z")  # steps of one dot are one
+        back = asks(colour, first=lambda hint: hint["x"] == 0.47)
+        with page.expect_request(back):
+            press("Control+z")  # steps of one dot are one
         assert focused("ariaLabel").endswith("47 % across, 45 % down")
+        screenshots.wait_until_done(page)  # or the photo changes under the pipette
 
         press("Enter")
         while focused() != "pipette":

@@ -76,6 +76,7 @@ function send(url, photo, signal, told) {
     request.onloadend = () => signal.removeEventListener("abort", abort);
     signal.addEventListener("abort", abort);
     if (signal.aborted) return reject(new DOMException("given up", "AbortError"));
+    told("sending"); // small photos have been sent before there is any progress
     request.send(photo);
   });
 }

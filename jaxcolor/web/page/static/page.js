@@ -80,8 +80,8 @@ let busy = 0;
 
 function enqueue(photo) {
   if (queue.includes(photo)) return;
-  photo.step = photo.step || "queueing";
   queue.push(photo);
+  tell(photo, photo.step ?? "queueing");
   work();
 }
 
