@@ -7,13 +7,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
-from jax.nn.initializers import Initializer, he_normal, lecun_normal, ones, zeros
+from jax.nn.initializers import Initializer, ones, zeros
 from jaxtyping import Array, Float
 
 from jaxcolor.models import cpu
 from jaxcolor.models.cpu import plain
-
-HE_NORMAL = he_normal()
+from jaxcolor.models.initializers import HE_NORMAL, LECUN_NORMAL
 
 
 def parameter(
@@ -69,7 +68,7 @@ class Convolution(nn.Module):
     ) -> Float[Array, "b h2 w2 f"]:
         """Gives (B, ceil(H / stride), ceil(W / stride), filters), multiplied by `gain`."""
         shape = (self.size, self.size, x.shape[-1], self.filters)
-        kernel = parameter(self, "kernel", lecun_normal(), shape) * gain
+        kernel = parameter(self, "kernel", LECUN_NORMAL, shape) * gain
         if self.size == self.stride == 1:
             return x @ kernel[0, 0]
         return plain.convolve(x, kernel, self.stride)
@@ -87,7 +86,7 @@ class DepthwiseConvolution(nn.Module):
     ) -> Float[Array, "b h2 w2 c"]:
         """Gives (B, ceil(H / stride), ceil(W / stride), C), multiplied by `gain`."""
         shape = (self.size, self.size, 1, x.shape[-1])
-        kernel = parameter(self, "kernel", lecun_normal(), shape)
+        kernel = parameter(self, "kernel", LECUN_NORMAL, shape)
         return cpu.convolve_channels(x, kernel * gain, self.stride)
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer, variance_scaling
+from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
 
 from jaxcolor.models.convolution import parameter
+from jaxcolor.models.initializers import variance_scaling
 
 
 class Fusion(nn.Module):
@@ -50,9 +51,9 @@ def _balanced(depth: int, vector_variance: float) -> Initializer:
         del out_sharding  # part of the protocol; parameters are placed after they are made
         *window, inputs, filters = shape
         one, other = jax.random.split(key)
-        local = variance_scaling(2, "fan_in", "normal")(one, (*window, depth, filters), dtype)
+        local = variance_scaling(2, "normal")(one, (*window, depth, filters), dtype)
         vector = (*window, inputs - depth, filters)
-        everywhere = variance_scaling(2 * vector_variance, "fan_in", "normal")(other, vector, dtype)
+        everywhere = variance_scaling(2 * vector_variance, "normal")(other, vector, dtype)
         return jnp.concatenate([local, everywhere], axis=-2)
 
     return init

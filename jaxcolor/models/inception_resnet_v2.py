@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from jaxcolor.models import cpu
 from jaxcolor.models.convolution import parameter
 from jaxcolor.models.cpu import plain
+from jaxcolor.models.initializers import HE_NORMAL
 from jaxcolor.models.interfaces import Backbone
 
 
@@ -89,7 +90,7 @@ class Convolution(nn.Module):
         """Gives the filtered maps; 1x1 as the matrix product that it is, 2-10 % faster on a CPU."""
         filters, kernel_size, stride, padding = self.spec
         shape = (*kernel_size, x.shape[-1], filters)
-        kernel = parameter(self, "kernel", nn.initializers.he_normal(), shape)
+        kernel = parameter(self, "kernel", HE_NORMAL, shape)
         if kernel_size == (1, 1) and stride == 1:
             x = x @ kernel[0, 0]
         elif kernel_size == (3, 3) and stride == 1:
