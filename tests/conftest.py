@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import skimage.data
 import tiny_network
+import xla
 from patience import HANG
 from PIL import Image
 
@@ -23,6 +24,8 @@ from jaxcolor.cli import main
 from jaxcolor.porting.verification import made_up_pictures
 
 ROOT = Path(__file__).parents[1]
+
+xla.compile_quickly()
 
 # What JAX would convert or stretch by itself is written out in jaxcolor.
 jax.config.update("jax_numpy_dtype_promotion", "strict")

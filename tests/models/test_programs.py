@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_network
+from xla import with_devices
 
 import jaxcolor
 from jaxcolor.models import Config, Params, forward, make_network
@@ -22,7 +23,7 @@ from jaxcolor.models import Config, Params, forward, make_network
 def test_results_and_gradients_are_the_same_however_a_batch_is_cut() -> None:
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("layers_on_devices.py")],
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
+        env={**os.environ, **with_devices(2)},
         capture_output=True,
         text=True,
         check=False,

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_network
+from xla import with_devices
 
 import jaxcolor
 from jaxcolor.models import Params
@@ -104,7 +105,7 @@ def test_a_batch_that_is_cut_over_eight_devices() -> None:
         [sys.executable, Path(__file__).with_name("colorize_on_devices.py")],
         env={
             **os.environ,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            **with_devices(8),
             "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
         },
         capture_output=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 from patience import HANG
+from xla import with_devices
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parents[1]
@@ -39,7 +40,7 @@ def environment(devices: int = 1, **variables: str) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, [TESTS, TESTS.parent, ROOT, *_paths()])),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        **with_devices(devices),
         **variables,
     }
 
