@@ -70,5 +70,5 @@ def get_config() -> ConfigDict:
     config.validate_every = 500
     config.checkpoint_every = 100
     config.keep_checkpoints = 2  # the latest so many, and the best
-    config.pictures = 8  # of the validation photos, shown at every validation
+    config.pictures = 8  # of the first validation batch, shown at every validation
     return config

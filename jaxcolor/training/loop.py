@@ -91,13 +91,13 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
     # -- Steps -------------------------------------------------------------------------------
     options = start.fields(config, step.make_train_step)
     train_step = step.make_train_step(network, loss, optimizer, mesh=mesh, **options)
-    compiled = functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
-    validation_step = compiled(
+    validation_step = jax.jit(
         functools.partial(
             step.validation_step, network=network, loss=loss, compute_dtype=config.compute_dtype
-        )
+        ),
+        out_shardings=sharding.replicated(mesh),
     )
-    paint = compiled(functools.partial(step.paint, network=network))
+    paint = jax.jit(step.paint)
     rate = jax.jit(start.make_schedule(config))
 
     # -- Work folder, checkpoint -------------------------------------------------------------
@@ -139,12 +139,11 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
                 journal.progress(number, jax.device_get(metrics))
             if validate:
                 local = squares(batch=config.batch, process=process)
-                figures = _validate(validation_step, state, local, mesh)
+                figures, *first = _validate(validation_step, state, local, mesh)
                 journal.validation(number, figures)
-                if config.pictures:
-                    shown = {"rgb": next(squares(batch=config.pictures))["rgb"]}
-                    shown = jax.device_put(shown, sharding.replicated(mesh))
-                    journal.pictures(number, jax.device_get(paint(state.ema, state.frozen, shown)))
+                if config.pictures and jax.process_index() == 0:
+                    shown = (jax.device_put(part[: config.pictures]) for part in first)
+                    journal.pictures(number, jax.device_get(paint(*shown)))
                 if figures[BEST] < best:
                     best = figures[BEST]
                     export("best.safetensors", number, **{BEST: best})
@@ -157,7 +156,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
                 return {}
         if not figures:  # all steps were done before
             local = squares(batch=config.batch, process=process)
-            figures = _validate(validation_step, state, local, mesh)
+            figures, *_ = _validate(validation_step, state, local, mesh)
     return figures
 
 
@@ -196,18 +195,25 @@ def _validate(
     state: step.TrainState,
     batches: Iterable[Batch],
     mesh: jax.sharding.Mesh,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
     """Means over every validation photo, each counted once on any number of hosts.
 
     The sums stay on the device, which has the next batch before it is done with this one.
+
+    Returns:
+      The means, and of the first batch what was predicted and the photos that this process has: of
+      the first process, they are the first ones.
     """
     sums: Any = None
+    first: Any = None
     for local in batches:
         batch = sharding.global_batch(mesh, {k: v for k, v in local.items() if k != "photo"})
-        of_batch = validation_step(state.ema, state.frozen, batch)
+        of_batch, predicted = validation_step(state.ema, state.frozen, batch)
+        first = first or (jax.device_get(predicted), local["rgb"])
         before, sums = sums, of_batch if sums is None else _add(sums, of_batch)
         jax.block_until_ready(before)  # no more than two batches wait in its memory
-    return step.summarize({name: float(value) for name, value in jax.device_get(sums).items()})
+    sums = {name: float(value) for name, value in jax.device_get(sums).items()}
+    return step.summarize(sums), *first
 
 
 @jax.jit

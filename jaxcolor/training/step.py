@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from jaxcolor import color
 from jaxcolor.models.backbones import BACKBONES, resize
@@ -214,8 +214,8 @@ def validation_step(
     network: Config,
     loss: Loss,
     compute_dtype: str = "float32",
-) -> Metrics:
-    """Sums over the batch's real pictures, of what `summarize` turns into figures.
+) -> tuple[Metrics, Float[Array, "b s s 2"]]:
+    """Sums over the batch's real pictures, which `summarize` turns into figures, and all their ab.
 
     Args:
       trainable: parameters to validate.
@@ -224,6 +224,9 @@ def validation_step(
       network: what the network is (static).
       loss: as `make_train_step` takes it (static).
       compute_dtype: likewise (static).
+
+    Returns:
+      The sums, and the predicted ab / 110 of every picture.
     """
     module = make_network(network, compute_dtype)
     prediction, seen = _predict(module, network, trainable, frozen, batch)
@@ -236,7 +239,7 @@ def validation_step(
         "true_chroma": _mean_chroma(truth),
         "count": jnp.ones_like(batch["mask"]),
     }
-    return {name: jnp.sum(batch["mask"] * values) for name, values in per_picture.items()}
+    return {k: jnp.sum(batch["mask"] * values) for k, values in per_picture.items()}, predicted
 
 
 def summarize(sums: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,13 +253,17 @@ def summarize(sums: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def paint(
-    trainable: Any, frozen: Any, batch: Batch, *, network: Config
+    predicted: Float[Array, "b s s 2"], rgb: UInt8[Array, "b h w 3"]
 ) -> Float[Array, "b s 3*s 3"]:
-    """Grey, prediction and truth side by side at the network's size: sRGB in [0, 1]."""
-    module = make_network(network)
-    prediction, seen = _predict(module, network, trainable, frozen, batch)
-    predicted, truth = _chroma(network, prediction), seen["ab"]
-    small = color.network_to_lightness(resize(seen["lightness"], network.size))
+    """Grey, prediction and truth side by side at the network's size: sRGB in [0, 1].
+
+    Args:
+      predicted: ab / 110, as `validation_step` gives it.
+      rgb: the photos.
+    """
+    size = predicted.shape[1]
+    lightness, truth = to_network({"rgb": rgb}, size)
+    small = color.network_to_lightness(resize(lightness, size))
     pictures = [
         color.lab_to_rgb(jnp.concatenate([small, color.network_to_ab(ab)], axis=-1))
         for ab in (jnp.zeros_like(truth), predicted, truth)

@@ -128,11 +128,12 @@ def test_validation_counts_every_picture_once() -> None:
     trainable, kept = split_trained(variables)
     batch = {**batch_of(4, 64), "mask": jnp.array([1.0, 1.0, 0.0, 1.0])}
     run = jax.jit(step.validation_step, static_argnames=("network", "loss"))
-    sums = run(trainable, kept, batch, network=network, loss=losses.squared_error)
+    sums, ab = run(trainable, kept, batch, network=network, loss=losses.squared_error)
     figures = step.summarize(jax.device_get(sums))
     lightness, truth = step.to_network(batch, 64)
     predicted = np.asarray(jax.jit(forward, static_argnums=0)(network, variables, lightness))
     kept_rows = np.array([0, 1, 3])
+    np.testing.assert_allclose(ab, predicted, atol=1e-5)
     error = np.square(predicted - truth)[kept_rows].mean()
     assert figures["loss"] == figures["squared_error"] == pytest.approx(error, rel=1e-5)
     assert figures["grey_squared_error"] == pytest.approx(
@@ -143,10 +144,9 @@ def test_validation_counts_every_picture_once() -> None:
 
 
 def test_painted_pictures_are_grey_prediction_and_truth() -> None:
-    network, variables = tiny_network.make(32)
-    trainable, kept = split_trained(variables)
     batch = batch_of(2)
-    rows = jax.jit(step.paint, static_argnames="network")(trainable, kept, batch, network=network)
+    _, ab = step.to_network(batch, 32)
+    rows = jax.jit(step.paint)(ab[::-1], batch["rgb"])
     assert rows.shape == (2, 32, 96, 3)
     grey, predicted, truth = np.split(np.asarray(rows), 3, axis=2)
     np.testing.assert_allclose(truth, np.asarray(batch["rgb"]) / 255, atol=2e-3)
@@ -155,6 +155,8 @@ def test_painted_pictures_are_grey_prediction_and_truth() -> None:
         np.testing.assert_allclose(
             color.rgb_to_lightness(painted), color.rgb_to_lightness(truth), atol=0.2
         )
+    same = jax.jit(step.paint)(ab, batch["rgb"])
+    np.testing.assert_allclose(same[:, :, 32:64], truth, atol=2e-3)
 
 
 def test_schedules() -> None:
