@@ -59,6 +59,9 @@ that its colours are invented wherever you show it.
 @click.option(
     "--fitted/--squashed", default=None, help="In a shape near the photo's, without its margin."
 )
+@click.option(
+    "--mended/--as-it-is", default=None, help="Without the photo's vignette, scratches and specks."
+)
 @click.option("--border", type=int, help="Samples of the rim, coloured from inside.")
 @click.option(
     "--without-backbone", is_flag=True, help="Name the backbone that ships instead of holding it."

@@ -195,12 +195,12 @@ def test_released_weights_keep_the_network_and_gain_what_prediction_needs(
     weights.save_params(tmp_path / "run.safetensors", params, step=7, note="left behind")
     script = ROOT / "scripts" / "release_weights.py"
     words = (tmp_path / "run.safetensors", "new", "--folder", tmp_path)
-    prediction = ("--saturation", 1.2, "--size", 96, "--mirrored", "--border", 3)
+    prediction = ("--saturation", 1.2, "--size", 96, "--mirrored", "--mended", "--border", 3)
     result = run(script, *words, *prediction, "--told", "corpus=made up")
     assert result.returncode == 0, result.stderr
     new = tmp_path / "new.safetensors"
     assert weights.load(new).config == Config().predicting(
-        size=96, saturation=1.2, mirrored=True, border=3
+        size=96, saturation=1.2, mirrored=True, mended=True, border=3
     )
     header = weights.read_header(new)
     assert (header["step"], header["corpus"], "note" in header) == (7, "made up", False)

@@ -15,7 +15,6 @@ import numpy as np
 
 from jaxcolor import color
 from jaxcolor.models.colorizer import NETWORKS, Config, Params, forward
-from jaxcolor.models.tone import FADED, LEAST, PERCENTILES, RANGE, SHARE, WHOLE
 from jaxcolor.predict import pure
 from jaxcolor.predict.view import View
 
@@ -73,10 +72,13 @@ def to_onnx(params: Params, *, part: str = "whole", half: bool = False) -> bytes
 
 
 def _add_whole(graph: Any, config: Config, variables: Any, lightness: str) -> None:
+    from jaxcolor.exporting import views
     from jaxcolor.exporting.networks import add_network
 
+    if config.prediction.mended:
+        lightness = views.mended(graph, lightness)
     if config.stretched:
-        lightness = _stretched(graph, lightness)
+        lightness = views.stretched(graph, lightness)
     scaled = graph.with_number("Sub", graph.with_number("Div", lightness, color.L_MAX / 2), 1)
     if config.prediction.mirrored:
         both = graph.node("Concat", scaled, _mirrored(graph, scaled), axis=0)
@@ -98,44 +100,6 @@ def _add_whole(graph: Any, config: Config, variables: Any, lightness: str) -> No
 def _mirrored(graph: Any, maps: str) -> str:
     last = [graph.constant([number], np.int64) for number in (-1, np.iinfo(np.int64).min, 3, -1)]
     return str(graph.node("Slice", maps, *last))
-
-
-def _stretched(graph: Any, lightness: str) -> str:
-    """As `tone.stretched`."""
-    flat = graph.node("Reshape", lightness, graph.constant([0, -1], np.int64))
-    count = graph.node("Slice", graph.node("Shape", flat), *_numbers(graph, [1], [2]))
-    ordered, _ = graph.node("TopK", flat, count, outputs=2, axis=1, largest=0)
-    last = graph.cast(graph.with_number("Sub", count, 1, np.int64), np.float64)
-    ends = []
-    for percent in PERCENTILES:
-        place = graph.with_number("Mul", last, percent, np.float64)
-        place = graph.node("Round", graph.with_number("Div", place, 100, np.float64))
-        found = graph.node("Gather", ordered, graph.cast(place, np.int64), axis=1)
-        ends.append(graph.node("Unsqueeze", found, *_numbers(graph, [2, 3])))
-    low, high = ends
-    distance = graph.node("Sub", high, low)
-    whole = graph.with_number("Div", graph.with_number("Sub", distance, FADED), WHOLE - FADED)
-    whole = graph.node("Clip", whole, graph.constant(0.0), graph.constant(1.0))
-    stays = graph.with_number("Mul", whole, 1 - SHARE)  # of the way: what is not gone
-    black, white = (
-        graph.node(
-            "Add", graph.constant(to), graph.node("Mul", stays, graph.with_number("Sub", end, to))
-        )
-        for end, to in zip(ends, RANGE, strict=True)
-    )
-    spread = graph.node("Max", distance, graph.constant(LEAST))
-    gain = graph.node("Div", graph.node("Sub", white, black), spread)
-    before, after = (
-        graph.with_number("Div", graph.node("Add", *pair), 2)
-        for pair in ((low, high), (black, white))
-    )
-    centred = graph.node("Mul", graph.node("Sub", lightness, before), gain)
-    moved = graph.node("Add", centred, after)
-    return str(graph.node("Clip", moved, graph.constant(0.0), graph.constant(color.L_MAX)))
-
-
-def _numbers(graph: Any, *lists: list[int]) -> list[str]:
-    return [graph.constant(numbers, np.int64) for numbers in lists]
 
 
 def _metadata(params: Params, part: str) -> dict[str, str]:

@@ -44,6 +44,8 @@ class Prediction:
         one further inside: zeros beyond the photo can lead the network astray there.
       fitted: whether it sees a photo in the nearest of a few shapes of about the square's area, and
         without a margin round it (`predict/framing.py`), or squashed to the square.
+      mended: whether it sees a photo without its vignette, scratches and specks
+        (`predict/mending.py`).
     """
 
     size: int = 224
@@ -51,6 +53,7 @@ class Prediction:
     mirrored: bool = False
     border: int = 0
     fitted: bool = False
+    mended: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.saturation < float("inf"):

@@ -105,7 +105,8 @@ def test_onnx_is_small_and_says_what_it_is(params: Params, whole: bytes) -> None
 def test_every_network_and_setting(network: str, backbone: str, part: str) -> None:
     """Random weights, statistics among them."""
     config = Config(network=network, backbone=backbone, stretched=network == "fusion")  # type: ignore
-    config = config.predicting(size=64, mirrored=part == "whole", saturation=1.3, border=0)
+    whole = part == "whole"
+    config = config.predicting(size=64, mirrored=whole, mended=whole, saturation=1.3, border=0)
     begin = make_network(config).init
     side = config.input_size
     blank = jax.ShapeDtypeStruct((1, side, side, 1), "f4")
@@ -121,10 +122,10 @@ def test_every_network_and_setting(network: str, backbone: str, part: str) -> No
     shapes = jax.eval_shape(begin, jax.random.key(0), blank)
     params = Params(config, jax.tree_util.tree_map_with_path(random, shapes))
     seen = lightness((side, side), 2)
-    seen = seen if part == "whole" else seen / 50 - 1
+    seen = seen if whole else seen / 50 - 1
     expected = by_jax(params, seen, part)
     scale = np.abs(expected).max()
-    assert scale > (1 if part == "whole" else 0.01)
+    assert scale > (1 if whole else 0.01)
     data = exporting.to_onnx(params, part=part)
     np.testing.assert_allclose(by_onnx(data, seen), expected, rtol=0, atol=1e-4 * scale)
 

@@ -59,8 +59,8 @@ def tiny() -> Params:
     """With all that a config can wish of prediction."""
     config, variables = tiny_network.make(32)
     config = dataclasses.replace(config, stretched=True)
-    wishes: dict[str, Any] = {"fitted": True, "mirrored": True, "border": 1, "saturation": 1.5}
-    return Params(config.predicting(**wishes), variables)
+    wishes: dict[str, Any] = {"fitted": True, "mended": True, "mirrored": True}
+    return Params(config.predicting(border=1, saturation=1.5, **wishes), variables)
 
 
 @pytest.fixture(scope="module")
