@@ -16,6 +16,12 @@ from PIL import Image, ImageOps
 import jaxcolor
 
 
+@pytest.fixture(scope="module")
+def params(tiny_file: Path) -> jaxcolor.Params:
+    """A network of three layers: the command's words are the same for all."""
+    return jaxcolor.load(str(tiny_file))
+
+
 @pytest.fixture
 def album(tmp_path: Path, photos: dict[str, np.ndarray]) -> Path:
     """Two grey photos: one JPEG lying on its side, one PNG with transparency."""

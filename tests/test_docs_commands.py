@@ -29,7 +29,7 @@ import click
 import click.testing
 import numpy as np
 import pytest
-from patience import HANG, until
+from patience import HANG
 from PIL import Image
 
 import jaxcolor
@@ -233,8 +233,8 @@ def test_the_server_and_curl(desk: Path, small: jaxcolor.Params) -> None:
             assert server.stdout is not None
             address = re.search(r"http://[\d.:]+", server.stdout.readline())
             assert address
-            ready = ["curl", "--silent", "--fail", f"{address[0]}/healthz"]
-            until(lambda: subprocess.run(ready, capture_output=True).returncode == 0)
+            ready = ["--retry", "300", "--retry-delay", "1", f"{address[0]}/healthz"]
+            subprocess.run(["curl", "--silent", "--fail", *ready], check=True, timeout=HANG)
             for command in curls:
                 words = [
                     word.replace("http://127.0.0.1:8000", address[0]) for word in command.words

@@ -46,6 +46,12 @@ KINDS = ("jpg", "png", "webp", "tif", "bmp", "gif")
 
 
 @pytest.fixture(scope="module")
+def params(tiny_file: Path) -> Params:
+    """A network of three layers: to an album all are the same."""
+    return jaxcolor.load(str(tiny_file))
+
+
+@pytest.fixture(scope="module")
 def album(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, np.ndarray]) -> Path:
     """Small grey photos of several formats and sizes in nested folders, some of them damaged."""
     folder = tmp_path_factory.mktemp("night") / "album"
@@ -248,9 +254,9 @@ def test_nothing_is_written_through_a_link(album: Path, tmp_path: Path, params: 
     assert not (out / "000.jpg").is_symlink()
 
 
-def test_a_photo_through_a_pipe(colorize, album: Path, tmp_path: Path) -> None:
+def test_a_photo_through_a_pipe(colorize, tiny_file: Path, album: Path, tmp_path: Path) -> None:
     photo, file = album / "one" / "001.png", tmp_path / "file.png"
-    words = [sys.executable, "-m", "jaxcolor", "colorize", "-"]
+    words = [sys.executable, WITH_TINY, "colorize", "--weights", tiny_file, "-"]
     done = subprocess.run(words, input=photo.read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 
