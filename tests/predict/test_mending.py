@@ -55,17 +55,16 @@ def test_thin_structures_are_those_of_scipy(shape: tuple[int, int]) -> None:
 def test_scratches_and_specks_go_and_edges_stay(seed: int) -> None:
     rng = np.random.default_rng(seed)
     clean = smooth(seed)
-    clean[:, 80:] += 25  # an edge
+    clean[48:] += 15  # an edge
     scratched = clean.copy()
-    for _ in range(4):
-        columns = np.rint(np.linspace(*rng.integers(0, 128, 2), 96)).astype(int)
+    for left in (0, 32, 64, 96):  # apart: where they meet they are no longer thin
+        columns = np.rint(np.linspace(*rng.integers(left + 6, left + 28, 2), 96)).astype(int)
         scratched[np.arange(96), columns] = 95
-    for _ in range(10):
-        row, column = rng.integers(0, 95), rng.integers(0, 127)
-        scratched[row : row + 2, column : column + 2] = 5
+        for row in rng.permutation(np.arange(1, 94, 9))[:4]:
+            scratched[row : row + 2, left : left + 2] = 5
     both = np.stack([clean, scratched]).astype(np.float32)
     seen = np.asarray(without_scratches(both))
-    assert np.abs(seen[1] - clean).mean() < 0.5 * np.abs(scratched - clean).mean()
+    assert np.abs(seen[1] - clean).mean() < 0.1 * np.abs(scratched - clean).mean()
     np.testing.assert_allclose(seen[0], clean, atol=0.5)
 
 
