@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import os
 
+# XLA says at every use of the tests' own cache that this machine might be another one (jax issue
+# 38445): for processes of which every line is looked at.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
 _LEVEL = "--xla_backend_optimization_level"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from xla import QUIET
 
 from jaxcolor import weights
 from jaxcolor.models import BACKBONES, EfficientNetLite0, EfficientNetLite1, EfficientNetLite2
@@ -242,7 +244,8 @@ def test_port_names_the_tensor_that_does_not_fit(tiny_state: dict[str, np.ndarra
 
 def run_port(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "jaxcolor", "port", name, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **QUIET}
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_every_backbone_can_be_ported_by_name() -> None:

@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 from patience import HANG
+from xla import QUIET
 
 from jaxcolor import weights
 from jaxcolor.porting import inception_resnet_v2 as inception_port
@@ -287,7 +288,7 @@ def port(tmp_path: Path) -> Port:
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "jaxcolor", "port", "inception_resnet_v2", *map(str, arguments)],
-            env={**os.environ, "JAXCOLOR_CACHE": str(tmp_path / "cache")},
+            env={**os.environ, **QUIET, "JAXCOLOR_CACHE": str(tmp_path / "cache")},
             capture_output=True,
             text=True,
             timeout=HANG,
