@@ -35,8 +35,11 @@ SOURCES = Path(__file__).parents[2] / "web-static" / "src"
 
 @pytest.fixture(scope="module")
 def small_params(params: jaxcolor.Params) -> jaxcolor.Params:
-    """The default colorizer on few pixels: in WebAssembly its first pass takes seconds."""
-    return params.with_size(64)
+    """The default colorizer on few pixels: in WebAssembly its first pass takes seconds.
+
+    Pale, or more saturation would soon meet the gamut's end.
+    """
+    return jaxcolor.Params(params.config.predicting(size=64, saturation=0.5), params.variables)
 
 
 @pytest.fixture(scope="module")
