@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxcolor.color import L_MAX
-from jaxcolor.models.tone import FADED, LEAST, PERCENTILES, RANGE, SHARE, WHOLE
-from jaxcolor.predict.mending import (
+from jaxcolor.models.mending import (
     AROUND,
     BLACK,
     MIDDLE,
@@ -18,6 +17,7 @@ from jaxcolor.predict.mending import (
     SURE,
     THIN,
 )
+from jaxcolor.models.tone import FADED, LEAST, PERCENTILES, RANGE, SHARE, WHOLE
 
 
 def mended(graph: Any, lightness: str) -> str:

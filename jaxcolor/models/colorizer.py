@@ -24,6 +24,7 @@ from jaxcolor.models.backbones import BACKBONES, resize
 from jaxcolor.models.heads import HEADS
 from jaxcolor.models.interfaces import Network
 from jaxcolor.models.koalarization import Koalarization
+from jaxcolor.models.mending import mended
 from jaxcolor.models.pyramid import Pyramid
 
 NETWORKS: Mapping[str, type[Network]] = {"fusion": Koalarization, "pyramid": Pyramid}
@@ -31,7 +32,7 @@ NETWORKS: Mapping[str, type[Network]] = {"fusion": Koalarization, "pyramid": Pyr
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """How to predict by a network; of these, training knows the square alone.
+    """How to predict by a network; of these, training knows `size` and `mended`.
 
     Attributes:
       size: the square that a photo is brought to: see `controls.SIZE`.
@@ -45,7 +46,7 @@ class Prediction:
       fitted: whether it sees a photo in the nearest of a few shapes of about the square's area, and
         without a margin round it (`predict/framing.py`), or squashed to the square.
       mended: whether it sees a photo without its vignette, scratches and specks
-        (`predict/mending.py`).
+        (`mending.py`).
     """
 
     size: int = 224
@@ -195,11 +196,15 @@ def to_input(config: Config, lightness: Float[Array, "b h w 1"]) -> Float[Array,
 
 
 def as_seen(config: Config, lightness: Float[Array, "b h w 1"]) -> Float[Array, "b h w 1"]:
-    """L / 50 - 1 in the range that the network sees it in."""
-    if not config.stretched:
+    """L / 50 - 1 as the network sees it: without damage, its black and white point moved."""
+    if not (config.prediction.mended or config.stretched):
         return lightness
     whole = color.network_to_lightness(lightness[..., 0])
-    return color.lightness_to_network(tone.stretched(whole))[..., None]
+    if config.prediction.mended:
+        whole = mended(whole)
+    if config.stretched:
+        whole = tone.stretched(whole)
+    return color.lightness_to_network(whole)[..., None]
 
 
 def forward(

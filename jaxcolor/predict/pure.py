@@ -16,7 +16,6 @@ from jaxcolor.compilation import Kept
 from jaxcolor.controls import Controls
 from jaxcolor.models.colorizer import Params, as_seen, forward
 from jaxcolor.predict import framing
-from jaxcolor.predict.mending import mended
 from jaxcolor.predict.spread import Spots, grid_for, spread
 from jaxcolor.predict.view import Shape, View, shape_for
 from jaxcolor.refine import Taps, averaging, enlarge, resize_matrix, taps
@@ -102,8 +101,7 @@ def _view(params: Params, lightness: Float[Array, "h w"], shape: Shape) -> View:
 def predict(params: Params, views: View) -> Float[Array, "b s t 3"]:
     """A batch of what the network sees -> Lab of the whole photos at the size of its answer."""
     lightness, prediction = views.whole, params.config.prediction
-    seen = mended(views.seen) if prediction.mended else views.seen
-    seen = as_seen(params.config, color.lightness_to_network(seen[..., None]))
+    seen = as_seen(params.config, color.lightness_to_network(views.seen[..., None]))
     ab = color.network_to_ab(_chroma(params, seen))
     ab = _from_inside(ab, prediction.border) * prediction.saturation
     if views.rows is not None and views.columns is not None:

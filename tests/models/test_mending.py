@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from jaxcolor.predict import mending
+from jaxcolor.models import mending
 
 mended = jax.jit(mending.mended)
 without_scratches = jax.jit(mending._without_scratches)
