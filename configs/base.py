@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
             "backbone": "inception_resnet_v2",
             "head": "regression",
             "stretched": False,  # whether it sees black and white points moved towards one pair
+            "mended": False,  # whether it sees photos without vignette, scratches and specks
             "size": 224,
         }
     )

@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
             "network": "pyramid",
             "backbone": "efficientnet_lite0",
             "stretched": True,
+            "mended": True,
             "size": 160,
         }
     )
