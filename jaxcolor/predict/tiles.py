@@ -7,7 +7,9 @@ however many stand side by side, the bytes are the same.
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -28,17 +30,16 @@ def shrink_by_tiles(
 ) -> Float[np.ndarray, "s t"]:
     """L of a picture (H, W, 1 or 3), or of the part of it in a box, at `shape`."""
     height, width, _ = pixels.shape
-    rows = resize_matrix(height, shape[0], box.top, box.bottom)
-    columns = resize_matrix(width, shape[1], box.left, box.right)
+    rows = _reaching(resize_matrix(height, shape[0], box.top, box.bottom))
+    columns = _reaching(resize_matrix(width, shape[1], box.left, box.right))
+    places = list(itertools.product(rows, columns))
     parts = (
-        pure.shrink_tile(
-            *pure.on_device((_lightness(pixels, y, x), _pad(rows[:, y], 1), _pad(columns[:, x], 1)))
-        )
-        for y, x in _tiles(height, width)
+        pure.shrink_tile(_lightness(pixels, y.part, x.part), y.weights, x.weights)
+        for y, x in places
     )
     total = np.zeros(shape, np.float32)
-    for part in _ahead(parts):
-        total += jax.device_get(part)
+    for (y, x), part in zip(places, _ahead(parts), strict=True):
+        total[y.samples, x.samples] += jax.device_get(part)
     return total
 
 
@@ -51,22 +52,16 @@ def paint_by_tiles(
     matrices = averaging(down, height), averaging(across, width)
     controls = pure.on_device(jax.tree.map(np.float32, jax.device_get(controls)))
     ready = pure.prepare(*pure.on_device((small, *matrices)), controls)
-    rows, columns = taps(down, height), taps(across, width)
+    rows, columns = _cut(taps(down, height)), _cut(taps(across, width))
     dtype = _device_type(pixels)
     painted = _ahead(
-        pure.paint_tile(
-            _lightness(pixels, y, x),
-            ready,
-            *pure.on_device((_cut(rows, y), _cut(columns, x))),
-            controls,
-            dtype=dtype,
-        )
-        for y, x in _tiles(height, width)
+        pure.paint_tile(_lightness(pixels, y, x), ready, row, column, controls, dtype=dtype)
+        for (y, row), (x, column) in itertools.product(rows, columns)
     )
-    for top in range(0, height, _TILE):
-        strip = np.empty((min(_TILE, height - top), width, 3), native(pixels.dtype))
-        for left in range(0, width, _TILE):
-            part = strip[:, left : left + _TILE]
+    for y in _parts(height):
+        strip = np.empty((min(_TILE, height - y.start), width, 3), native(pixels.dtype))
+        for x in _parts(width):
+            part = strip[:, x]
             part[...] = jax.device_get(next(painted))[: part.shape[0], : part.shape[1]]
         yield strip
 
@@ -81,10 +76,38 @@ def _ahead(tiles: Iterator[Array]) -> Iterator[Array]:
     yield from begun
 
 
-def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    for top in range(0, height, _TILE):
-        for left in range(0, width, _TILE):
-            yield slice(top, top + _TILE), slice(left, left + _TILE)
+def _parts(length: int) -> list[slice]:
+    """An axis in tiles; the last one may reach over its end."""
+    return [slice(start, start + _TILE) for start in range(0, length, _TILE)]
+
+
+class _Reach(NamedTuple):
+    """What a row or a column of tiles adds to the small picture.
+
+    Attributes:
+      part: of the picture.
+      samples: of the small picture.
+      weights: of the part's pixels in them, (samples, pixels), on the device.
+    """
+
+    part: slice
+    samples: slice
+    weights: Array
+
+
+def _reaching(matrix: Float[np.ndarray, "s h"]) -> Iterator[_Reach]:
+    """The parts of an axis, each with the few samples that `matrix` makes of it.
+
+    They are as many for each part, and a power of two: pictures of many sizes share a program.
+    """
+    size = len(matrix)
+    reached = [np.flatnonzero(matrix[:, part].any(axis=1)) for part in _parts(matrix.shape[1])]
+    most = max(int(np.ptp(samples)) + 1 for samples in reached if samples.size)
+    count = min(1 << (most - 1).bit_length(), size)
+    for part, samples in zip(_parts(matrix.shape[1]), reached, strict=True):
+        first = min(int(samples[0]) if samples.size else 0, size - count)
+        inside = slice(first, first + count)
+        yield _Reach(part, inside, pure.on_device(_pad(matrix[inside, part], 1)))
 
 
 def _lightness(pixels: np.ndarray, y: slice, x: slice) -> Array:
@@ -98,8 +121,10 @@ def _lightness(pixels: np.ndarray, y: slice, x: slice) -> Array:
     return pure.to_lightness(pure.on_device(_pad(_pad(tile, 0, "edge"), 1, "edge")))
 
 
-def _cut(axis: Taps, part: slice) -> Taps:
-    return Taps(*(_pad(array[:, part], 1, "edge") for array in axis))
+def _cut(axis: Taps) -> Iterator[tuple[slice, Taps]]:
+    """The parts of an axis, each with its taps, on the device."""
+    for part in _parts(axis.sample.shape[1]):
+        yield part, pure.on_device(Taps(*(_pad(array[:, part], 1, "edge") for array in axis)))
 
 
 def _pad(array: np.ndarray, axis: int, mode: str = "constant") -> np.ndarray:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from jaxcolor.models import mending
+from jaxcolor import color
+from jaxcolor.models import Config, mending, tone
+from jaxcolor.models.colorizer import to_input
 
 mended = jax.jit(mending.mended)
 without_scratches = jax.jit(mending._without_scratches)
@@ -101,3 +104,14 @@ def test_pictures_of_a_batch_do_not_meet_and_mirror_images_are_alike() -> None:
     for picture, mine in zip(pictures, together, strict=True):
         np.testing.assert_allclose(see(picture), mine, atol=1e-4)
         np.testing.assert_allclose(see(picture[:, ::-1])[:, ::-1], mine, atol=1e-3)
+
+
+def test_a_network_is_trained_on_what_it_will_see() -> None:
+    """Mended first, then with its black and white point moved."""
+    scene = np.random.default_rng(3).uniform(20, 60, (1, 64, 64))
+    dark = (scene * (1 - 0.6 * corners((64, 64)))).astype(np.float32)
+    config = Config(network="pyramid", stretched=True).predicting(size=64, mended=True)
+    given = jnp.asarray(color.lightness_to_network(dark))[..., None]
+    expected = color.lightness_to_network(tone.stretched(mended(dark)))
+    np.testing.assert_allclose(to_input(config, given)[..., 0], expected, atol=1e-4)
+    assert np.abs(mended(dark) - dark).max() > 5
