@@ -290,11 +290,13 @@ def test_garbage_is_collected_again_after_a_command(colorize, album: Path) -> No
 
 
 def test_half_a_compiled_program_is_replaced_in_silence(
-    tmp_path: Path, photos: dict[str, np.ndarray]
+    tmp_path: Path, photos: dict[str, np.ndarray], tiny_file: Path
 ) -> None:
     """A full disk or a crash leaves it."""
     Image.fromarray(photos["coffee"]).save(tmp_path / "a.png")
-    words = [sys.executable, "-m", "jaxcolor", "colorize", tmp_path / "a.png", "--overwrite"]
+    program = Path(__file__).with_name("with_tiny.py")
+    words = [sys.executable, program, "colorize", tmp_path / "a.png", "--weights", tiny_file]
+    words += ["--overwrite"]
     environment = {**os.environ, "JAXCOLOR_CACHE": str(tmp_path / "cache")}
     cache = tmp_path / "cache" / "xla"
 

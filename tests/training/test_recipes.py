@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from training_runs import ROOT, command, load_recipe, losses_of, run
+from xla import compiled_at_once
 
 from jaxcolor import weights
 from jaxcolor.models import Config
@@ -72,7 +73,8 @@ def test_the_papers_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Pa
     photos = f"folder:{photo_folder / 'coffee'}"
     small = {"photos": photos, "validation_photos": photos, "batch": 2, "pictures": 0}
     changes = small | {"steps": 6, "log_every": 1, "learning_rate": 1e-4}
-    done = run(command("base", tmp_path / "run", **changes), JAXCOLOR_CACHE=str(folder))
+    quickly, home = compiled_at_once(), {"JAXCOLOR_CACHE": str(folder)}
+    done = run(command("base", tmp_path / "run", **changes), **quickly, **home)
     assert done.returncode == 0, done.stderr
     falling = losses_of(done.stderr)
     assert falling[6] < 0.98 * falling[1], falling
@@ -84,7 +86,7 @@ def test_the_papers_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Pa
         photo = photo_folder / "coffee" / "0.jpg"
         arguments = [str(photo), "-o", str(tmp_path / "out.png"), "--weights", str(file)]
         program = [sys.executable, "-m", "jaxcolor", "colorize", *arguments]
-        return run(program, JAXCOLOR_CACHE=str(home))
+        return run(program, **quickly, JAXCOLOR_CACHE=str(home))
 
     lost = colorize(tmp_path / "elsewhere")
     assert lost.returncode == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -41,9 +42,29 @@ def params(tiny_file: Path) -> jaxcolor.Params:
     return jaxcolor.load(str(tiny_file))
 
 
+GOOD = """
+import pickle
+import sys
+from pathlib import Path
+
+sys.path[:0] = sys.argv[1:3]
+import jaxcolor
+import load_api
+import tiny_network
+
+good = load_api.good_requests(jaxcolor.load(sys.argv[3]), 6)
+Path(sys.argv[4]).write_bytes(pickle.dumps(good))
+"""
+
+
 @pytest.fixture(scope="module")
-def good(params: jaxcolor.Params) -> list[Any]:
-    return load_api.good_requests(params, 6)
+def good(run, tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What the library makes of photos in a process that is compiled as the server is."""
+    file = tmp_path_factory.mktemp("good") / "requests.pickle"
+    done = run("-c", GOOD, browsing.TESTS, browsing.SCRIPTS, tiny_file, file)
+    assert done.returncode == 0, done.stderr
+    requests: list[Any] = pickle.loads(file.read_bytes())
+    return requests
 
 
 def coloured(url: str, content: bytes, **options: Any) -> httpx.Response:
