@@ -1,7 +1,9 @@
-"""Pictures of any size through programs of one shape: tile by tile, in bounded memory.
+"""Pictures of any size through programs of one shape: piece by piece, in bounded memory.
 
-Every pixel's result depends on the pixel and on the small picture alone, so tiles have no seams:
-however many stand side by side, the bytes are the same.
+A picture is made small in square tiles. It is painted in strips of whole rows, as many as fit, each
+row cut into short segments: hardly any of the work falls beside the picture. Every pixel's result
+depends on the pixel and on the small picture alone, so there are no seams: however the pieces lie,
+the bytes are the same.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from jaxcolor.predict import pure
 from jaxcolor.predict.framing import WHOLE, Box
 from jaxcolor.refine import Taps, averaging, resize_matrix, taps
 
-_TILE = 512  # pixels; the square that the full-size picture is worked on in
-_AHEAD = 4  # tiles that the device is given before the first is asked for: it never waits for NumPy
+_TILE = 512  # pixels; the square that the full-size picture is made small in
+_SEGMENT = 128  # pixels of a row
+_SEGMENTS = 2048  # that are painted at once
+_AHEAD = 4  # that the device is given before the first is asked for: it never waits for NumPy
 
 
 def shrink_by_tiles(
@@ -34,7 +38,7 @@ def shrink_by_tiles(
     columns = _reaching(resize_matrix(width, shape[1], box.left, box.right))
     places = list(itertools.product(rows, columns))
     parts = (
-        pure.shrink_tile(_lightness(pixels, y.part, x.part), y.weights, x.weights)
+        pure.shrink_tile(_lightness(_tile(pixels, y.part, x.part)), y.weights, x.weights)
         for y, x in places
     )
     total = np.zeros(shape, np.float32)
@@ -52,33 +56,51 @@ def paint_by_tiles(
     matrices = averaging(down, height), averaging(across, width)
     controls = pure.on_device(jax.tree.map(np.float32, jax.device_get(controls)))
     ready = pure.prepare(*pure.on_device((small, *matrices)), controls)
-    rows, columns = _cut(taps(down, height)), _cut(taps(across, width))
+    rows, columns = taps(down, height), taps(across, width)
+    high = max(1, _SEGMENTS // _across(width))
+    parts = [(x, _columns(columns, x, high)) for x in _slices(width, _SEGMENT * _SEGMENTS)]
     dtype = _device_type(pixels)
     painted = _ahead(
-        pure.paint_tile(_lightness(pixels, y, x), ready, row, column, controls, dtype=dtype)
-        for (y, row), (x, column) in itertools.product(rows, columns)
+        pure.paint_tile(
+            _lightness(_segments(pixels[y, x])),
+            ready,
+            _rows(rows, y, x),
+            places,
+            controls,
+            dtype=dtype,
+        )
+        for y in _slices(height, high)
+        for x, places in parts
     )
-    for y in _parts(height):
-        strip = np.empty((min(_TILE, height - y.start), width, 3), native(pixels.dtype))
-        for x in _parts(width):
-            part = strip[:, x]
-            part[...] = jax.device_get(next(painted))[: part.shape[0], : part.shape[1]]
+    for y in _slices(height, high):
+        strip = np.empty((y.stop - y.start, width, 3), native(pixels.dtype))
+        for x, _ in parts:
+            strip[:, x] = _joined(jax.device_get(next(painted)), *strip[:, x].shape[:2])
         yield strip
 
 
-def _ahead(tiles: Iterator[Array]) -> Iterator[Array]:
-    """The same tiles, each begun some time before it is handed out."""
+def _ahead(pieces: Iterator[Array]) -> Iterator[Array]:
+    """The same pieces, each begun some time before it is handed out."""
     begun: collections.deque[Array] = collections.deque()
-    for tile in tiles:
-        begun.append(tile)
+    for piece in pieces:
+        begun.append(piece)
         if len(begun) > _AHEAD:
             yield begun.popleft()
     yield from begun
 
 
-def _parts(length: int) -> list[slice]:
-    """An axis in tiles; the last one may reach over its end."""
-    return [slice(start, start + _TILE) for start in range(0, length, _TILE)]
+def _slices(length: int, step: int) -> list[slice]:
+    """An axis in parts; the last one may be shorter."""
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+
+
+def _lightness(pixels: np.ndarray) -> Array:
+    """L of a piece."""
+    # A program of its own: fused with painting, XLA would compute L anew for each of its uses.
+    return pure.to_lightness(pure.on_device(pixels.astype(_device_type(pixels), copy=False)))
+
+
+# -- tiles -----------------------------------------------------------------------------------------
 
 
 class _Reach(NamedTuple):
@@ -101,38 +123,69 @@ def _reaching(matrix: Float[np.ndarray, "s h"]) -> Iterator[_Reach]:
     They are as many for each part, and a power of two: pictures of many sizes share a program.
     """
     size = len(matrix)
-    reached = [np.flatnonzero(matrix[:, part].any(axis=1)) for part in _parts(matrix.shape[1])]
+    parts = _slices(matrix.shape[1], _TILE)
+    reached = [np.flatnonzero(matrix[:, part].any(axis=1)) for part in parts]
     most = max(int(np.ptp(samples)) + 1 for samples in reached if samples.size)
     count = min(1 << (most - 1).bit_length(), size)
-    for part, samples in zip(_parts(matrix.shape[1]), reached, strict=True):
+    for part, samples in zip(parts, reached, strict=True):
         first = min(int(samples[0]) if samples.size else 0, size - count)
         inside = slice(first, first + count)
         yield _Reach(part, inside, pure.on_device(_pad(matrix[inside, part], 1)))
 
 
-def _lightness(pixels: np.ndarray, y: slice, x: slice) -> Array:
-    """L of a tile.
-
-    Where it reaches over the border, the picture's last pixels go on: their colours are in gamut
-    where those of the picture are, and need not be searched for.
-    """
-    tile = pixels[y, x].astype(_device_type(pixels), copy=False)
-    # A program of its own: fused with painting, XLA would compute L anew for each of its uses.
-    return pure.to_lightness(pure.on_device(_pad(_pad(tile, 0, "edge"), 1, "edge")))
+def _tile(pixels: np.ndarray, y: slice, x: slice) -> np.ndarray:
+    return _pad(_pad(pixels[y, x], 0), 1)
 
 
-def _cut(axis: Taps) -> Iterator[tuple[slice, Taps]]:
-    """The parts of an axis, each with its taps, on the device."""
-    for part in _parts(axis.sample.shape[1]):
-        yield part, pure.on_device(Taps(*(_pad(array[:, part], 1, "edge") for array in axis)))
-
-
-def _pad(array: np.ndarray, axis: int, mode: str = "constant") -> np.ndarray:
+def _pad(array: np.ndarray, axis: int) -> np.ndarray:
+    """Up to a tile's size by zeros, which weigh nothing."""
     missing = _TILE - array.shape[axis]
     if not missing:
         return array
-    widths = [(0, missing if i == axis else 0) for i in range(array.ndim)]
-    return np.pad(array, widths, mode=mode)  # type: ignore[call-overload]
+    return np.pad(array, [(0, missing if i == axis else 0) for i in range(array.ndim)])
+
+
+# -- strips ----------------------------------------------------------------------------------------
+
+
+def _across(width: int) -> int:
+    """How many segments a row has."""
+    return -(-width // _SEGMENT)
+
+
+def _segments(strip: np.ndarray) -> np.ndarray:
+    """(rows, width, ...) -> (segments, pixels of a segment, ...), row by row.
+
+    Where a segment is not full, its last pixel goes on, and the last segment goes on behind it:
+    their colours are in gamut where those of the picture are, and need not be searched for.
+    """
+    rows, width = strip.shape[:2]
+    across = _across(width)
+    segments = np.empty((_SEGMENTS, _SEGMENT, *strip.shape[2:]), strip.dtype)
+    filled = segments[: rows * across].reshape(rows, across * _SEGMENT, *strip.shape[2:])
+    filled[:, :width] = strip
+    filled[:, width:] = strip[:, -1:]
+    segments[rows * across :] = segments[rows * across - 1]
+    return segments
+
+
+def _joined(segments: np.ndarray, rows: int, width: int) -> np.ndarray:
+    """The strip that `_segments` were made of, or what became of it."""
+    across = _across(width)
+    return segments[: rows * across].reshape(rows, across * _SEGMENT, -1)[:, :width]
+
+
+def _rows(axis: Taps, y: slice, x: slice) -> Taps:
+    """Where the segments of a strip lie in the small picture, from top to bottom."""
+    row = np.arange(_SEGMENTS) // _across(x.stop - x.start)
+    return pure.on_device(Taps(*(array[:, y].take(row, axis=1, mode="clip") for array in axis)))
+
+
+def _columns(axis: Taps, x: slice, high: int) -> Taps:
+    """Where their pixels lie, from left to right; the same for every strip, up to `high` rows."""
+    width = x.stop - x.start
+    lines = (np.broadcast_to(array[:, None, x], (2, high, width)) for array in axis)
+    return pure.on_device(Taps(*(np.stack([*map(_segments, both)]) for both in lines)))
 
 
 def _device_type(pixels: np.ndarray) -> np.dtype:

@@ -32,7 +32,7 @@ from jaxcolor.models import Config, make_network
 from jaxcolor.models.colorizer import Params
 from jaxcolor.predict import stages, tiles
 
-TILE = 64  # pixels; as large as the photos, and soon painted
+PIECES = {"_TILE": 64, "_SEGMENTS": 64}  # of `tiles`: as large as the photos, and soon painted
 ENDED = "the thread that worked on it was ended (SystemExit)"
 # What strikes one photo, and the end of what is said of it; None: it is done all the same.
 READING: dict[str, str | None] = {
@@ -260,7 +260,7 @@ def obey_permissions() -> None:
 
 
 def params() -> Params:
-    """A colorizer that costs little to make; with tiles of `TILE`, to use."""
+    """A colorizer that costs little to make; with `PIECES`, to use."""
     config = Config(network="tiny").predicting(size=16)
     begin = make_network(config).init
     shapes = jax.eval_shape(begin, jax.random.key(0), jax.ShapeDtypeStruct((1, 16, 16, 1), "f4"))
@@ -277,7 +277,7 @@ def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text())
     plan |= {name: plan[name] and tuple(plan[name]) for name in ("full", "lost")}
     commands.set_up_jax()
-    tiles._TILE = TILE  # type: ignore[misc]
+    vars(tiles).update(PIECES)
     colorizer = params()
     commands.load = lambda weights, size: colorizer
     obey_permissions()

@@ -21,7 +21,7 @@ import every_kind
 import fault_plan
 import numpy as np
 import pytest
-from fault_plan import ENDED, READING, TILE, WRITING, Plan
+from fault_plan import ENDED, PIECES, READING, WRITING, Plan
 from patience import HANG
 
 from jaxcolor import album as albums
@@ -57,7 +57,8 @@ class Calm:
 @pytest.fixture(scope="module")
 def params() -> Iterator[Params]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "_TILE", TILE)
+        for name, value in PIECES.items():
+            patch.setattr(tiles, name, value)
         yield fault_plan.params()
 
 

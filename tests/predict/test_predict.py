@@ -392,15 +392,17 @@ def test_strips_have_the_bytes_of_the_whole(params, monkeypatch, dtype: Any) -> 
         image = (image * np.iinfo(dtype).max).astype(dtype)
     whole = jaxcolor.colorize(params, image, saturation=2.0)
     strips = list(predict.colorize_rows(params, image, saturation=2.0))
-    assert [len(strip) for strip in strips] == [512, 188]
+    assert [len(strip) for strip in strips] == [227, 227, 227, 19]
     assert {strip.dtype for strip in strips} == {np.dtype(dtype)}
     np.testing.assert_array_equal(np.concatenate(strips), whole)
 
-    # And of one tile that holds all of it: tiles have no seams.
+    # And of one piece that holds all of it, or of parts of rows: pieces have no seams.
     small = network(params, image)
-    monkeypatch.setattr(tiles, "_TILE", 1100)
-    (alone,) = stages.paint(image, small, Controls(saturation=2.0))
-    np.testing.assert_array_equal(alone, whole)
+    for segments, strips in ((700 * 9, 1), (4, 700)):
+        monkeypatch.setattr(tiles, "_SEGMENTS", segments)
+        painted = list(stages.paint(image, small, Controls(saturation=2.0)))
+        assert len(painted) == strips
+        np.testing.assert_array_equal(np.concatenate(painted), whole)
 
 
 def test_a_large_picture_needs_little_memory(run) -> None:

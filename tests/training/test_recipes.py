@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from training_runs import ROOT, command, load_recipe, losses_of, run
-from xla import compiled_at_once
+from xla import optimized
 
 from jaxcolor import weights
 from jaxcolor.models import Config
@@ -28,7 +28,7 @@ from jaxcolor.training.input.batches import training_batches
 def test_the_smoke_recipe_as_it_stands(tmp_path: Path, photos: dict[str, np.ndarray]) -> None:
     """The first thing that a researcher runs, with all that it writes."""
     workdir = tmp_path / "run"
-    done = run(command("smoke", workdir))
+    done = run(command("smoke", workdir), **optimized())
     assert done.returncode == 0, done.stderr
     losses = losses_of(done.stderr)
     assert losses[60] < 0.5 * losses[10]
@@ -73,8 +73,7 @@ def test_the_papers_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Pa
     photos = f"folder:{photo_folder / 'coffee'}"
     small = {"photos": photos, "validation_photos": photos, "batch": 2, "pictures": 0}
     changes = small | {"steps": 6, "log_every": 1, "learning_rate": 1e-4}
-    quickly, home = compiled_at_once(), {"JAXCOLOR_CACHE": str(folder)}
-    done = run(command("base", tmp_path / "run", **changes), **quickly, **home)
+    done = run(command("base", tmp_path / "run", **changes), JAXCOLOR_CACHE=str(folder))
     assert done.returncode == 0, done.stderr
     falling = losses_of(done.stderr)
     assert falling[6] < 0.98 * falling[1], falling
@@ -86,7 +85,7 @@ def test_the_papers_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Pa
         photo = photo_folder / "coffee" / "0.jpg"
         arguments = [str(photo), "-o", str(tmp_path / "out.png"), "--weights", str(file)]
         program = [sys.executable, "-m", "jaxcolor", "colorize", *arguments]
-        return run(program, **quickly, JAXCOLOR_CACHE=str(home))
+        return run(program, JAXCOLOR_CACHE=str(home))
 
     lost = colorize(tmp_path / "elsewhere")
     assert lost.returncode == 2

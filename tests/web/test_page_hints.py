@@ -18,6 +18,7 @@ from browsing import (
     jpeg,
     lab,
     labels,
+    optimized_processes,  # noqa: F401
     point,
     put,
     rgb,

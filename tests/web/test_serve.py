@@ -22,7 +22,16 @@ import numpy as np
 import page_as_such
 import pytest
 import schemathesis
-from browsing import drop, jpeg, load_api, picture, screenshots, served, tabs
+from browsing import (
+    drop,
+    jpeg,
+    load_api,
+    optimized_processes,  # noqa: F401
+    picture,
+    screenshots,
+    served,
+    tabs,
+)
 from page_as_such import *  # noqa: F403  # those of its tests that need no server
 from patience import HANG, until
 from PIL import Image
