@@ -111,7 +111,7 @@ def paint(
     pixels = _checked(pixels)
     if hints:
         small, controls = with_hints(pixels, small, controls, hints)
-    return tiles.paint_by_tiles(pixels, small, controls)
+    return tiles.paint_by_strips(pixels, small, controls)
 
 
 def with_hints(
@@ -160,7 +160,7 @@ def compile_painting(shape: Shape, kind: Kind) -> None:
     """Compiles what `paint` needs for pictures of that kind, and colours of that shape."""
     channels, dtype = kind
     pixels = np.zeros((1, 1, channels), dtype)
-    for _ in tiles.paint_by_tiles(pixels, np.zeros((*shape, 3), np.float32), UNTOUCHED):
+    for _ in tiles.paint_by_strips(pixels, np.zeros((*shape, 3), np.float32), UNTOUCHED):
         pass  # one tile, as all of them are
 
 

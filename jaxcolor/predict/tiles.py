@@ -47,7 +47,7 @@ def shrink_by_tiles(
     return total
 
 
-def paint_by_tiles(
+def paint_by_strips(
     pixels: np.ndarray, small: Float[np.ndarray, "s t 3"], controls: Controls
 ) -> Iterator[np.ndarray]:
     """A picture (H, W, 1 or 3) in the small picture's colours: strips (rows, W, 3) of its type."""
@@ -57,25 +57,20 @@ def paint_by_tiles(
     controls = pure.on_device(jax.tree.map(np.float32, jax.device_get(controls)))
     ready = pure.prepare(*pure.on_device((small, *matrices)), controls)
     rows, columns = taps(down, height), taps(across, width)
-    high = max(1, _SEGMENTS // _across(width))
+    high = max(1, _SEGMENTS // _segments_in(width))
+    strips = _slices(height, high)
+    # One, but of a picture whose single row is too long.
     parts = [(x, _columns(columns, x, high)) for x in _slices(width, _SEGMENT * _SEGMENTS)]
-    dtype = _device_type(pixels)
-    painted = _ahead(
-        pure.paint_tile(
-            _lightness(_segments(pixels[y, x])),
-            ready,
-            _rows(rows, y, x),
-            places,
-            controls,
-            dtype=dtype,
-        )
-        for y in _slices(height, high)
-        for x, places in parts
-    )
-    for y in _slices(height, high):
+
+    def painted(y: slice, x: slice, columns: Taps) -> Array:
+        lightness, dtype = _lightness(_segments(pixels[y, x])), _device_type(pixels)
+        return pure.paint_tile(lightness, ready, _rows(rows, y, x), columns, controls, dtype=dtype)
+
+    pieces = _ahead(painted(y, x, columns) for y in strips for x, columns in parts)
+    for y in strips:
         strip = np.empty((y.stop - y.start, width, 3), native(pixels.dtype))
         for x, _ in parts:
-            strip[:, x] = _joined(jax.device_get(next(painted)), *strip[:, x].shape[:2])
+            strip[:, x] = _joined(jax.device_get(next(pieces)), *strip[:, x].shape[:2])
         yield strip
 
 
@@ -148,8 +143,8 @@ def _pad(array: np.ndarray, axis: int) -> np.ndarray:
 # -- strips ----------------------------------------------------------------------------------------
 
 
-def _across(width: int) -> int:
-    """How many segments a row has."""
+def _segments_in(width: int) -> int:
+    """How many segments a row of that width has."""
     return -(-width // _SEGMENT)
 
 
@@ -160,7 +155,7 @@ def _segments(strip: np.ndarray) -> np.ndarray:
     their colours are in gamut where those of the picture are, and need not be searched for.
     """
     rows, width = strip.shape[:2]
-    across = _across(width)
+    across = _segments_in(width)
     segments = np.empty((_SEGMENTS, _SEGMENT, *strip.shape[2:]), strip.dtype)
     filled = segments[: rows * across].reshape(rows, across * _SEGMENT, *strip.shape[2:])
     filled[:, :width] = strip
@@ -171,13 +166,13 @@ def _segments(strip: np.ndarray) -> np.ndarray:
 
 def _joined(segments: np.ndarray, rows: int, width: int) -> np.ndarray:
     """The strip that `_segments` were made of, or what became of it."""
-    across = _across(width)
+    across = _segments_in(width)
     return segments[: rows * across].reshape(rows, across * _SEGMENT, -1)[:, :width]
 
 
 def _rows(axis: Taps, y: slice, x: slice) -> Taps:
     """Where the segments of a strip lie in the small picture, from top to bottom."""
-    row = np.arange(_SEGMENTS) // _across(x.stop - x.start)
+    row = np.arange(_SEGMENTS) // _segments_in(x.stop - x.start)
     return pure.on_device(Taps(*(array[:, y].take(row, axis=1, mode="clip") for array in axis)))
 
 
