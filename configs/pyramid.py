@@ -3,8 +3,8 @@
 python scripts/train.py --config=configs/pyramid.py --workdir=runs/pyramid \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
 
-A step takes 2.8 CPU seconds. The shipped weights had 1,850 steps of it after
-eight CPU hours of other runs, and then 1,115 with other rates and squares: `docs/experiments.md`
+A step takes 2.8 CPU seconds. The shipped weights had 1,850 steps of it, not yet `mended`, after
+eight CPU hours of other runs, and then 2,605 with other rates and squares: `docs/experiments.md`
 has all of them and their figures. To go on from them: --config.start_from=pyramid. They predict in
 shapes of about 224x224 pixels, averaged with the mirror image.
 """
