@@ -165,12 +165,13 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     hints = '[{"x": 0.5, "y": 0.5, "colour": "navy"}]'
     (tmp_path / "colours.json").write_text(hints)
     for name in (
-        *("L0", "T", "W", "t1", "t2", "lite", "mine"),
+        *("L0", "T", "W", "X", "Y", "t1", "t2", "lite", "mine"),
         *(
             "newsreel.mp4",
             "newsreel.mkv",
             "B.safetensors",
             "TV.safetensors",
+            "shipped.safetensors",
             "FILE",
             "astronaut.png",
             "coffee.png",
