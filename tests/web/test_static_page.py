@@ -381,7 +381,7 @@ def test_painting_is_the_packages(facts: dict[str, Any], size: tuple[int, int]) 
     given = {"small": small, "pixels": pixels, "size": size, "facts": facts["refine"]}
     found = np.reshape(run_node("painting.js", code, given), (*size, 4))
     controls = Controls(saturation=1.3, refine=0.8)
-    expected = np.concatenate(list(tiles.paint_by_tiles(pixels, small, controls)))
+    expected = np.concatenate(list(tiles.paint_by_strips(pixels, small, controls)))
     assert (found[..., 3] == 7).all()
     assert np.abs(found[..., :3] - expected.astype(int)).max() <= 1
     assert np.abs(found[..., :3] - expected.astype(int)).mean() < 0.05
