@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -195,19 +196,29 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
                 job.give_up()
         self.close()
 
-    def submit(self, source: Source, target: Source, wish: Wish) -> Job:
+    def submit(
+        self,
+        source: Source,
+        target: Source,
+        wish: Wish,
+        ended: queue.SimpleQueue[Job] | None = None,
+    ) -> Job:
         """Begins a photo.
 
         Args:
           source: as `open_photo` takes it.
           target: as `save_photo` takes it; written strip by strip if its format allows it.
           wish: what is asked of the photo.
+          ended: gets the job when it is done. Whom signals may interrupt waits for that: an exception
+            that is raised while a Future's lock is taken would leave it locked for ever.
 
         Returns:
           A job, whose `done` raises `PhotoError` where the photo cannot be read, or not be written
           as wished, `HintError` where a hint cannot be, and `GivenUp` after `Job.give_up`.
         """
         job = Job(source, target, wish)
+        if ended is not None:
+            job.done.add_done_callback(lambda _: ended.put(job))
         with self._changed:
             self._jobs.add(job)
             self._undecoded.add(job)

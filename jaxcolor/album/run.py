@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import queue
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,15 +57,14 @@ def colorize_files(
         return
     waiting = collections.deque(jobs)
     begun: collections.deque[tuple[Job, engine.Job, Path | None]] = collections.deque()
-
-    def running() -> list[Future[None]]:
-        return [work.done for _, work, _ in begun if not work.done.done()]
+    ended: queue.SimpleQueue[engine.Job] = queue.SimpleQueue()
+    done: set[engine.Job] = set()  # of those in `begun`
 
     def begin_some() -> None:
-        for _ in range(min(_AHEAD - len(running()), len(waiting))):
+        while waiting and len(begun) - len(done) < _AHEAD:
             job = waiting[0]
             wish, file = wish_for(job, controls, frame=frame, hints=hints)
-            begun.append((job, pipeline.submit(job.photo, job.target, wish), file))
+            begun.append((job, pipeline.submit(job.photo, job.target, wish, ended), file))
             waiting.popleft()
         if not waiting:
             pipeline.finish()
@@ -75,11 +74,11 @@ def colorize_files(
             begin_some()
             pipeline.start({"": load()})
             while begun:
-                while begun and begun[0][1].done.done():
+                done.add(ended.get())
+                while begun and begun[0][1] in done:
                     yield outcome(*begun[0])
-                    begun.popleft()
+                    done.remove(begun.popleft()[1])
                 begin_some()
-                wait(running(), return_when=FIRST_COMPLETED)
     except BaseException:
         if left is not None:
             left += [outcome(*one) for one in begun]
