@@ -209,8 +209,8 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
           source: as `open_photo` takes it.
           target: as `save_photo` takes it; written strip by strip if its format allows it.
           wish: what is asked of the photo.
-          ended: gets the job when it is done. Whom signals may interrupt waits for that: an exception
-            that is raised while a Future's lock is taken would leave it locked for ever.
+          ended: gets the job when it is done. Whom signals may interrupt waits for that: an
+            exception that is raised while a Future's lock is taken would leave it locked for ever.
 
         Returns:
           A job, whose `done` raises `PhotoError` where the photo cannot be read, or not be written
