@@ -201,7 +201,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         source: Source,
         target: Source,
         wish: Wish,
-        ended: queue.SimpleQueue[Job] | None = None,
+        ended: queue.SimpleQueue[Future[None]] | None = None,
     ) -> Job:
         """Begins a photo.
 
@@ -209,7 +209,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
           source: as `open_photo` takes it.
           target: as `save_photo` takes it; written strip by strip if its format allows it.
           wish: what is asked of the photo.
-          ended: gets the job when it is done. Whom signals may interrupt waits for that: an
+          ended: gets `Job.done` when it is. Whom signals may interrupt waits for that: an
             exception that is raised while a Future's lock is taken would leave it locked for ever.
 
         Returns:
@@ -218,7 +218,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """
         job = Job(source, target, wish)
         if ended is not None:
-            job.done.add_done_callback(lambda _: ended.put(job))
+            job.done.add_done_callback(ended.put)
         with self._changed:
             self._jobs.add(job)
             self._undecoded.add(job)

@@ -6,6 +6,7 @@ import collections
 import functools
 import queue
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,8 +58,8 @@ def colorize_files(
         return
     waiting = collections.deque(jobs)
     begun: collections.deque[tuple[Job, engine.Job, Path | None]] = collections.deque()
-    ended: queue.SimpleQueue[engine.Job] = queue.SimpleQueue()
-    done: set[engine.Job] = set()  # of those in `begun`
+    ended: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
+    done: set[Future[None]] = set()  # of those in `begun`
 
     def begin_some() -> None:
         while waiting and len(begun) - len(done) < _AHEAD:
@@ -75,9 +76,9 @@ def colorize_files(
             pipeline.start({"": load()})
             while begun:
                 done.add(ended.get())
-                while begun and begun[0][1] in done:
+                while begun and begun[0][1].done in done:
                     yield outcome(*begun[0])
-                    done.remove(begun.popleft()[1])
+                    done.remove(begun.popleft()[1].done)
                 begin_some()
     except BaseException:
         if left is not None:

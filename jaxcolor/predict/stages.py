@@ -161,7 +161,7 @@ def compile_painting(shape: Shape, kind: Kind) -> None:
     channels, dtype = kind
     pixels = np.zeros((1, 1, channels), dtype)
     for _ in tiles.paint_by_strips(pixels, np.zeros((*shape, 3), np.float32), UNTOUCHED):
-        pass  # one tile, as all of them are
+        pass  # one piece, as all of them are
 
 
 def compile_hints(shape: Shape, grid: Shape) -> None:
