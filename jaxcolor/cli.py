@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__, commands, engine, hints, hub, image_io
+from jaxcolor import __version__, commands, engine, hints, hub, image_io, interrupts
 from jaxcolor.archive.command import archive
 from jaxcolor.controls import Controls
 from jaxcolor.exporting.command import export
@@ -166,7 +166,7 @@ def colorize_photos(
     _put_off_collecting()
     from jaxcolor import album
 
-    commands.heed_sigterm()
+    interrupts.heed_sigterm()
     jobs = _plan(photos, output, recursive=recursive, format=format, shard=shard)
     _check_report(report, jobs)
     found = _finder(places, hints_file, jobs)
@@ -189,7 +189,7 @@ def colorize_photos(
                 outcomes.append(outcome)
     except KeyboardInterrupt:
         interrupted = True
-    with commands.undisturbed():
+    with interrupts.undisturbed():
         told = {id(outcome.job) for outcome in outcomes}
         outcomes += [outcome for outcome in untold if id(outcome.job) not in told]
         saved = _save_report(report, outcomes)

@@ -1,17 +1,15 @@
-"""What several commands have in common: options, how JAX is set up, signals, and how a run ends.
+"""What several commands have in common: options, how JAX is set up, and how a run ends.
 
 Nothing that is slow to import stands at the top: `--help` needs it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,23 +100,6 @@ def load(weights: str | None, size: int | None) -> Params:
         return jaxcolor.load(weights).with_size(size)
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
-
-
-def heed_sigterm() -> None:
-    """SIGTERM does what Ctrl-C does: nothing half-written is left."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """No more signals are heard: all is done, and is only to be written down."""
-    signals = signal.SIGINT, signal.SIGTERM
-    before = [signal.signal(number, signal.SIG_IGN) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
 
 
 def end(counts: Mapping[str, int], *, unread: int) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from jaxcolor import hints, image_io
+from jaxcolor import hints, image_io, interrupts
 from jaxcolor.controls import UNTOUCHED, Controls
 from jaxcolor.hints import Finder, Hint
 from jaxcolor.image_io import MAX_PIXELS, Format, PhotoError, Source, TooLarge
@@ -191,11 +191,14 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         self._network: threading.Thread | None = None
 
     def __exit__(self, *exception: object) -> None:
-        with self._changed:
-            for job in self._jobs:
-                job.give_up()
-        self.close()
+        try:
+            with interrupts.held_back(), self._changed:
+                for job in self._jobs:
+                    job.give_up()
+        finally:
+            self.close()
 
+    @interrupts.held_back()
     def submit(
         self,
         source: Source,
@@ -209,8 +212,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
           source: as `open_photo` takes it.
           target: as `save_photo` takes it; written strip by strip if its format allows it.
           wish: what is asked of the photo.
-          ended: gets `Job.done` when it is. Whom signals may interrupt waits for that: an
-            exception that is raised while a Future's lock is taken would leave it locked for ever.
+          ended: gets `Job.done` when it is, for those who wait for any of several.
 
         Returns:
           A job, whose `done` raises `PhotoError` where the photo cannot be read, or not be written
@@ -224,7 +226,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             self._undecoded.add(job)
         try:
             self._decoders.submit(self._decode, job)
-        except BaseException:  # Ctrl-C, or no thread can be had
+        except BaseException:  # no thread can be had
             job.give_up()
             with self._changed:
                 self._jobs.discard(job)
@@ -232,6 +234,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             raise
         return job
 
+    @interrupts.held_back()
     def look(self, pictures: Iterable[tuple[np.ndarray, Wish]]) -> list[Job]:
         """Begins pictures of which the small colours alone are asked, as those of a film.
 
@@ -261,6 +264,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             self._changed.notify_all()
         return jobs
 
+    @interrupts.held_back()
     def paint(
         self, luma: np.ndarray, small: np.ndarray, controls: Controls, encoding: Encoding
     ) -> Future[np.ndarray]:
@@ -278,19 +282,21 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """
         from jaxcolor.predict.ahead import Programs  # only now JAX is needed
 
-        self._programs = Programs(self._settings.batch)
-        with self._changed:
-            self._colorizers = colorizers
-            for job in self._jobs:
-                self._foresee(job)
-        arguments = (everything,)
-        self._network = threading.Thread(None, self._run_network, "network", arguments, daemon=True)
-        self._network.start()
+        run, arguments = self._run_network, (everything,)
+        with interrupts.held_back():
+            self._programs = Programs(self._settings.batch)
+            with self._changed:
+                self._colorizers = colorizers
+                for job in self._jobs:
+                    self._foresee(job)
+            self._network = threading.Thread(None, run, "network", arguments, daemon=True)
+            self._network.start()
 
     def compiling(self) -> bool:
         """Whether something is compiled, for which photos may wait."""
         return self._programs is not None and self._programs.compiling()
 
+    @interrupts.held_back()
     def finish(self) -> None:
         """Nothing more is submitted: the colorizers are let go of when nobody needs them."""
         with self._changed:

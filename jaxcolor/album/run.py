@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxcolor import engine
+from jaxcolor import engine, interrupts
 from jaxcolor.album.places import make_folder
 from jaxcolor.album.plan import Job
 from jaxcolor.album.report import ALREADY_THERE, Outcome
@@ -104,6 +104,7 @@ def wish_for(
     return engine.Wish("", controls, job.format, frame, prepare, finder), file
 
 
+@interrupts.held_back()
 def outcome(job: Job, work: engine.Job, hints_file: Path | None) -> Outcome:
     """What became of a photo; where it is still on its way, that the run was interrupted."""
     error = work.done.exception() if work.done.done() else engine.GivenUp()

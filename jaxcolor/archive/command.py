@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import commands, image_io
+from jaxcolor import commands, image_io, interrupts
 from jaxcolor.controls import Controls
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def archive(
     except ModuleNotFoundError as error:
         needed = f"archive needs further packages ({error.name}): pip install 'jaxcolor[ray]'"
         raise click.UsageError(needed) from None
-    commands.heed_sigterm()
+    interrupts.heed_sigterm()
     if options["format"] is not None:
         try:
             image_io.named(options["format"])
@@ -132,7 +132,7 @@ def archive(
             if counts.left:
                 with run.started(cluster), Progress(counts.left) as progress:
                     work = run.Run(left, order, cluster)
-                    commands.heed_sigterm()  # Ray has its own way
+                    interrupts.heed_sigterm()  # Ray has its own way
                     for lines in work.lines():
                         progress.add(lines)
                         for line in lines:
@@ -143,7 +143,7 @@ def archive(
         except (plan.PlanError, run.RunError) as error:
             told.flush()
             raise click.UsageError(str(error)) from None
-        with commands.undisturbed():
+        with interrupts.undisturbed():
             told.flush()
             if interrupted or deaths:
                 plan.remove_leftovers(target)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import commands, hints
+from jaxcolor import commands, hints, interrupts
 from jaxcolor.controls import Controls
 from jaxcolor.film.choices import CODECS, CRF, MOST_CRF, SUFFIXES
 
@@ -109,7 +109,7 @@ def film(
             raise click.UsageError(
                 f"film needs further packages ({package}): pip install 'jaxcolor[film]'"
             )
-    commands.heed_sigterm()
+    interrupts.heed_sigterm()
     commands.set_up_jax()
     from jaxcolor.film import reading, run, writing
 

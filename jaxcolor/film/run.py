@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxcolor import __version__, engine
+from jaxcolor import __version__, engine, interrupts
 from jaxcolor.atomic import open_whole
 from jaxcolor.controls import UNTOUCHED, Controls
 from jaxcolor.film import choices, fusion, reading, scenes, tracks, writing
@@ -207,7 +207,7 @@ class _Painter:
 
 def _given(job: engine.Job, watched: scenes.Watched) -> Any:
     """A frame as fusion takes it, when the network's work on it is done."""
-    job.done.result()
+    interrupts.wait(job.done)
     return job.small, watched.there, watched.back, (job.controls, watched.opens)
 
 
@@ -256,7 +256,8 @@ def _encoded(
     encoder = writing.Encoder(film, target)
     for painted in frames:
         frame = painted.frame
-        packets = encoder.encode(frame.pts, frame.duration, frame.luma, painted.chroma.result())
+        chroma = interrupts.wait(painted.chroma)
+        packets = encoder.encode(frame.pts, frame.duration, frame.luma, chroma)
         yield 1, packets
         progress(1)
     yield 0, encoder.end()

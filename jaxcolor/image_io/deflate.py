@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from jaxcolor import interrupts
+
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
@@ -24,9 +26,9 @@ def side_by_side(function: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[
         for item in items:
             waiting.append(pool.submit(function, item))
             if len(waiting) > 2 * _THREADS:
-                yield waiting.popleft().result()
+                yield interrupts.wait(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield interrupts.wait(waiting.popleft())
 
 
 def blocks(strips: Iterable[np.ndarray], rows: int) -> Iterator[np.ndarray]:

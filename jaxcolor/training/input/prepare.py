@@ -26,7 +26,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeAlias
 
-from jaxcolor import image_io
+from jaxcolor import image_io, interrupts
 from jaxcolor.atomic import open_whole, remove_leftovers
 from jaxcolor.training.host_tensorflow import tf
 from jaxcolor.training.input import small
@@ -283,7 +283,7 @@ def _small_jpegs(
                         waiting[-1].future = pool.submit(read, path, short_side)
                     if not waiting:
                         return
-                    result = waiting[0].future.result()
+                    result = interrupts.wait(waiting[0].future)
                     waiting.popleft()
                     yield result
             except BrokenProcessPool:
@@ -305,7 +305,7 @@ class _Reading:
 def _alone(read: _Read, path: bytes, short_side: int) -> Outcome:
     with _pool(1) as pool:
         try:
-            return pool.submit(read, path, short_side).result()
+            return interrupts.wait(pool.submit(read, path, short_side))
         except BrokenProcessPool:
             return _ENDED
 
