@@ -19,7 +19,6 @@ import skimage.color
 from patience import HANG
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
-from xla import optimized
 
 TESTS = Path(__file__).parents[1]
 SCRIPTS = TESTS.parent / "scripts"
@@ -41,15 +40,6 @@ load_api, screenshots = script("load_api"), script("screenshots")
 expect.set_options(timeout=1000 * HANG)
 # (weights file) -> a server that colours by the tiny network: see `load_api.served`.
 served = functools.partial(load_api.served, "--weights", program=(str(TESTS / "with_tiny.py"),))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def optimized_processes() -> Iterator[None]:
-    """For modules whose servers get large photos, or many."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in optimized().items():
-            patch.setenv(name, value)
-        yield
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from browsing import (
     jpeg,
     lab,
     labels,
-    optimized_processes,  # noqa: F401
     point,
     put,
     rgb,

@@ -26,7 +26,6 @@ from browsing import (
     drop,
     jpeg,
     load_api,
-    optimized_processes,  # noqa: F401
     picture,
     screenshots,
     served,
