@@ -54,6 +54,9 @@ def get_config() -> ConfigDict:
 
     # Adam with a constant rate, as it stands in the paper: no decay, no clipping, no average.
     config.loss = "squared_error"  # one of jaxcolor.training.LOSSES
+    # How much of the loss it is that colours stay as they are when a photo is cropped a little;
+    # above 0, a batch holds each photo twice, cropped twice.
+    config.consistency = 0.0
     config.huber_delta = 0.1  # of the loss "huber", in ab / 110
     config.compute_dtype = "float32"  # or "bfloat16", with parameters in float32 all the same
     config.steps = 14000

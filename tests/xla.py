@@ -16,8 +16,8 @@ import jaxlib
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 _LEVEL = "--xla_backend_optimization_level"
-# Painting takes twice as long and more at level 0. Fusions are compiled faster without what writes them
-# by way of MLIR, but jaxlib after 0.10.1 does not know that flag, and ends.
+# Painting takes twice as long and more at level 0. Fusions are compiled faster without what writes
+# them by way of MLIR, but jaxlib after 0.10.1 does not know that flag, and ends.
 _QUICK = f"{_LEVEL}=1"
 if jaxlib.__version__ == "0.10.1":
     _QUICK += " --xla_cpu_use_fusion_emitters=false"

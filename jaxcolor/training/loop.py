@@ -57,7 +57,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, float]:
     network = Config.from_json(config.network.to_dict())
     start.check(config, network)
     mesh = sharding.make_mesh()
-    sharding.check_batch(mesh, config.batch, config.accumulate)
+    sharding.check_batch(mesh, config.batch, config.accumulate, pairs=config.consistency > 0)
     process = (jax.process_index(), jax.process_count())
     _LOG.info("%d devices of %d processes", mesh.size, process[1])
 

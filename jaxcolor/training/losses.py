@@ -102,6 +102,51 @@ def cross_entropy(
     return jnp.mean(weight * surprise)
 
 
+def with_consistency(loss: Loss, weight: float) -> Loss:
+    """The loss, and that a photo's colours stay what they are when it is cropped a little.
+
+    Consistency regularization (Sajjadi, Javanmardi, Tasdizen 2016, arXiv 1606.04586): to the loss
+    comes the mean squared difference of ab / 110 between what is predicted for a part of a photo
+    and for most of that part, where they show the same. Batches without pairs, as those of
+    validation, have the loss alone.
+
+    Args:
+      loss: of the head "regression".
+      weight: what that difference is multiplied by.
+    """
+
+    def both(prediction: Array, batch: Batch) -> Array:
+        value = loss(prediction, batch)
+        if "place" not in batch:
+            return value
+        return value + weight * inconsistency(prediction, batch["place"])
+
+    return both
+
+
+def inconsistency(
+    prediction: Float[Array, "b s s 2"], place: Float[Array, "b 4"]
+) -> Float[Array, ""]:
+    """Mean squared difference between every second prediction and its place in the one before.
+
+    Args:
+      prediction: ab / 110.
+      place: as `training_batches` gives it; the odd rows' count.
+    """
+    size = prediction.shape[1]
+
+    def cut(whole: Array, place: Array) -> Array:
+        scale = 1 / place[2:]
+        move = -place[:2] * size * scale
+        return jax.image.scale_and_translate(
+            whole, whole.shape, (0, 1), scale, move, "linear", antialias=False
+        )
+
+    with jax.numpy_dtype_promotion("standard"):  # JAX's own function
+        expected = jax.vmap(cut)(prediction[0::2], place[1::2])
+    return jnp.mean(jnp.square(prediction[1::2] - expected))
+
+
 def of_each_picture(loss: Loss, prediction: Float[Array, "b *hw c"], batch: Batch) -> Array:
     """The loss of each picture by itself, (B,)."""
 

@@ -44,10 +44,19 @@ def global_batch(mesh: Mesh, local: Mapping[str, np.ndarray]) -> dict[str, jax.A
         return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in local.items()}
 
 
-def check_batch(mesh: Mesh, batch: int, accumulate: int) -> None:
-    """Raises a ValueError when a batch cannot be cut evenly over the mesh and its pieces."""
+def check_batch(mesh: Mesh, batch: int, accumulate: int, *, pairs: bool = False) -> None:
+    """Raises a ValueError when a batch cannot be cut evenly over the mesh and its pieces.
+
+    Args:
+      mesh: the devices.
+      batch: rows of it.
+      accumulate: pieces of a device's part.
+      pairs: whether a row must stay together with the next one.
+    """
     if accumulate < 1:
         raise ValueError(f"accumulate: {accumulate} is not positive")
     if batch < 1 or batch % (mesh.size * accumulate):
         pieces = f" in {accumulate} pieces each" if accumulate > 1 else ""
         raise ValueError(f"batch: {batch} does not divide over {mesh.size} devices{pieces}")
+    if pairs and batch // (mesh.size * accumulate) % 2:
+        raise ValueError(f"batch: {batch} rows: consistency needs pairs of rows on each device")

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from jaxcolor import weights
 from jaxcolor.models.colorizer import Config, Params, join_trained, make_network, split_trained
-from jaxcolor.models.heads import BINS
+from jaxcolor.models.heads import BINS, HEADS
 from jaxcolor.training import losses, step
 from jaxcolor.training.losses import LOSSES, Loss
 
@@ -36,6 +36,10 @@ def check(config: ConfigDict, network: Config) -> None:
         raise ValueError(f"dropout: {config.dropout} is not in [0, 1)")
     if not 0 <= config.warmup_steps < config.steps:
         raise ValueError(f"warmup_steps: {config.warmup_steps} is not in [0, steps={config.steps})")
+    if config.consistency < 0:
+        raise ValueError(f"consistency: {config.consistency} is negative")
+    if config.consistency and HEADS[network.head].is_distribution:
+        raise ValueError(f"consistency: must be 0 with network.head={network.head}")
     if config.schedule not in ("cosine", "constant"):
         raise ValueError(f"schedule: {config.schedule!r} is neither 'cosine' nor 'constant'")
     step.tuned_parts(network, config.tuned_from)
@@ -164,7 +168,8 @@ def make_loss(
     options = fields(config, loss)
     if "bin_weights" in inspect.signature(loss).parameters:
         options["bin_weights"] = bin_weights(batches(), network)
-    return functools.partial(loss, **options)
+    made = functools.partial(loss, **options)
+    return losses.with_consistency(made, config.consistency) if config.consistency else made
 
 
 def bin_weights(batches: Iterable[Mapping[str, Any]], network: Config) -> Float[np.ndarray, " 313"]:

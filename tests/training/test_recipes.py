@@ -137,6 +137,8 @@ def test_losses_and_fields_stand_in_the_documents() -> None:
         ({"tuned_from": "head", "export_backbone": False}, "export_backbone"),
         ({"batch": 0}, "batch: 0"),
         ({"aging": 2.0}, "aging: 2"),
+        ({"consistency": -1.0}, "consistency: -1"),
+        ({"consistency": 1.0, "batch": 15}, "batch: 15 rows: consistency needs pairs"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, changes: dict[str, object], words: str) -> None:

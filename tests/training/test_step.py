@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,12 +16,14 @@ import skimage.color
 import tiny_network
 from flax import traverse_util
 from ml_collections import ConfigDict
+from scipy import ndimage
 
 from jaxcolor import color, weights
 from jaxcolor.models import Config, Params, forward
 from jaxcolor.models.colorizer import split_trained
 from jaxcolor.models.heads import BINS
 from jaxcolor.training import init_state, losses, make_train_step, start, step
+from jaxcolor.training.input.batches import open_photos, training_batches
 
 
 def recipe(**changes: object) -> ConfigDict:
@@ -34,6 +37,7 @@ def recipe(**changes: object) -> ConfigDict:
             "seed": 0,
             "loss": "squared_error",
             "huber_delta": 0.1,
+            "consistency": 0.0,
             "compute_dtype": "float32",
             "accumulate": 1,
             "learning_rate": 1e-3,
@@ -249,6 +253,67 @@ def test_huber_is_that_of_scipy() -> None:
         got = losses.of_each_picture(huber, jnp.asarray(predicted), batch)
         expected = scipy.special.huber(delta, predicted - truth).mean(axis=(1, 2, 3))
         np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_colours_that_move_with_the_crop_cost() -> None:
+    """Parts of one straight slope agree; against SciPy's interpolation where they do not."""
+    row, column = np.mgrid[:16, :16].astype(np.float32)
+    slope = np.stack([row - column, 2 * row + column], axis=-1)
+
+    def part(top: float, left: float, height: float, width: float) -> np.ndarray:
+        rows = 16 * (top + height * (np.arange(16) + 0.5) / 16) - 0.5
+        columns = 16 * (left + width * (np.arange(16) + 0.5) / 16) - 0.5
+        places = np.meshgrid(rows, columns, indexing="ij")
+        cut = [ndimage.map_coordinates(slope[..., k], places, order=1) for k in range(2)]
+        return np.stack(cut, axis=-1).astype(np.float32)
+
+    whole, one, other = (0.0, 0.0, 1.0, 1.0), (0.05, 0.1, 0.9, 0.85), (0.1, 0.04, 0.85, 0.95)
+    place = jnp.array([whole, one, whole, other])
+    right = jnp.asarray([slope, part(*one), slope, part(*other)])
+    assert losses.inconsistency(right, place) == pytest.approx(0, abs=1e-9)
+    wrong = jnp.asarray([slope, part(*other), slope, part(*one)])
+    expected = np.square(part(*one) - part(*other)).mean()
+    assert losses.inconsistency(wrong, place) == pytest.approx(expected, rel=1e-4)
+
+    both = losses.with_consistency(losses.squared_error, 3.0)
+    batch = {"ab": right, "place": place}
+    assert both(wrong, batch) == pytest.approx(
+        float(losses.squared_error(wrong, batch)) + 3 * expected, rel=1e-4
+    )
+    validation = {"ab": right}
+    assert both(wrong, validation) == losses.squared_error(wrong, validation)
+
+
+def test_colours_that_are_chosen_from_cannot_be_consistent() -> None:
+    network = Config(head="classification")
+    with pytest.raises(ValueError, match="consistency: must be 0 with"):
+        start.check(recipe(loss="cross_entropy", consistency=1.0), network)
+
+
+def test_training_for_consistency_makes_it(photo_folder: Path) -> None:
+    """Against the same steps without it, on the same batches."""
+    params = Params(*tiny_network.make(32))
+    photos = open_photos(f"folder:{photo_folder}")
+    options = {"size": 32, "batch": 8, "min_area": 0.5, "seed": 0, "first_step": 0}
+    batches = training_batches(photos, consistency=20.0, **options)
+    some = [{k: v for k, v in next(batches).items() if k != "photo"} for _ in range(30)]
+    moved = []
+    for weight in (0.0, 20.0):
+        loss = start.make_loss(recipe(consistency=weight), params.config, lambda: [])
+        optimizer = optax.adam(3e-3)
+        one = make_train_step(params.config, loss, optimizer)
+        state = init_state(params, optimizer)
+        for batch in some:
+            state, _ = one(state, batch)
+        _, predicted = step.validation_step(
+            state.trainable,
+            state.frozen,
+            {"rgb": jnp.asarray(some[0]["rgb"]), "mask": jnp.ones(8)},
+            network=params.config,
+            loss=losses.squared_error,
+        )
+        moved.append(float(losses.inconsistency(predicted, jnp.asarray(some[0]["place"]))))
+    assert moved[1] < 0.7 * moved[0], moved
 
 
 def plain_soft_encode(ab: np.ndarray) -> np.ndarray:

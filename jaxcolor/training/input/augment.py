@@ -39,6 +39,8 @@ _JPEG_QUALITY = (40, 95)
 _MAX_MARGIN = 0.15  # of the picture's side, at each side
 _MARGIN_LEVELS = np.array([[235, 255], [90, 210], [0, 30]], np.float32)  # white, grey, black
 
+_MIN_INNER = 0.9  # of the sides, for a part of a part
+
 _CURVE_STEPS = 1 << 16  # the steepest of them is a twentieth of an 8-bit step
 
 
@@ -54,6 +56,42 @@ def random_crop(rgb: tf.Tensor, size: int, min_area: float, seed: tf.Tensor) -> 
     Returns:
       uint8 (size, size, 3)
     """
+    begin, extent = _random_part(rgb, min_area, seed)
+    crop = _cut(rgb, begin, extent, size)
+    return tf.where(_is_mirrored(seed), crop[:, ::-1], crop)
+
+
+def inner_crop(
+    rgb: tf.Tensor, size: int, min_area: float, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Most of what `random_crop` shows with the same arguments, a little larger.
+
+    Args:
+      rgb: uint8 (H, W, 3).
+      size: of the result, pixels.
+      min_area: as `random_crop` takes it.
+      seed: likewise.
+
+    Returns:
+      uint8 (size, size, 3), and its place in the other: top, left, height and width as shares of
+      the sides, float32 (4,).
+    """
+    begin, extent = _random_part(rgb, min_area, seed)
+    side, top, left = tf.unstack(tf.random.stateless_uniform((3,), seed + 4))
+    whole = tf.cast(extent, tf.float32)
+    inner = tf.maximum(tf.round(whole * (1 - (1 - _MIN_INNER) * side)), 1)
+    skipped = tf.round(tf.stack([top, left]) * (whole - inner))
+    crop = _cut(rgb, begin + tf.cast(skipped, tf.int32), tf.cast(inner, tf.int32), size)
+    mirrored = _is_mirrored(seed)
+    there = skipped / whole
+    share = inner / whole
+    from_left = tf.where(mirrored, 1 - there[1] - share[1], there[1])
+    place = tf.stack([there[0], from_left, share[0], share[1]])
+    return tf.where(mirrored, crop[:, ::-1], crop), place
+
+
+def _random_part(rgb: tf.Tensor, min_area: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where a part begins, and how long its sides are: int32 (2,), rows and columns."""
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.shape(rgb),
         bounding_boxes=tf.zeros((1, 0, 4)),
@@ -62,8 +100,17 @@ def random_crop(rgb: tf.Tensor, size: int, min_area: float, seed: tf.Tensor) -> 
         area_range=(min_area, 1.0),
         use_image_if_no_bounding_boxes=True,
     )
-    crop = _resize(tf.ensure_shape(tf.slice(rgb, begin, extent), (None, None, 3)), size)
-    return tf.image.stateless_random_flip_left_right(crop, seed + 1)
+    return begin[:2], extent[:2]
+
+
+def _is_mirrored(seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform((), seed + 1) < 0.5
+
+
+def _cut(rgb: tf.Tensor, begin: tf.Tensor, extent: tf.Tensor, size: int) -> tf.Tensor:
+    end = begin + extent
+    part = rgb[begin[0] : end[0], begin[1] : end[1]]
+    return _resize(tf.ensure_shape(part, (None, None, 3)), size)
 
 
 def central_square(rgb: tf.Tensor, size: int) -> tf.Tensor:

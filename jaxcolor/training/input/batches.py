@@ -24,6 +24,9 @@ NO_PHOTO = -1  # the index in rows that only fill up a batch
 
 Batch = Mapping[str, np.ndarray]
 
+_ROWS = ("rgb", "photo", "grey", "place")  # what a batch may have
+_WHOLE = (0.0, 0.0, 1.0, 1.0)  # a place: all of it
+
 _AHEAD = 2  # batches that are made before they are asked for
 
 
@@ -38,6 +41,7 @@ def training_batches(
     aging: float = 0.0,
     margins: float = 0.0,
     colourless: float = 0.0,
+    consistency: float = 0.0,
     process: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Endless batches of random crops, from `first_step` on.
@@ -58,22 +62,28 @@ def training_batches(
       margins: the share, in [0, 1], that gets a margin of no colour (`augment.framed`).
       colourless: the share, in [0, 1], whose place a picture of something without colour takes
         (`augment.sometimes_colourless`).
+      consistency: of `losses.with_consistency`. If it is positive, every photo has two rows, one
+        behind the other: a random crop, and most of that crop (`augment.inner_crop`).
       process: this process' index, and how many there are; each reads its own part of a batch.
 
     Returns:
       An iterator of {"rgb": uint8 (b, size, size, 3), "photo": int64 (b,)} with b = batch /
-      processes, where "photo" is the index of the photo that a row really shows; and
-      "grey": uint8 (b, size, size) if `aging` > 0. Raises ValueError where `ATTEMPTS` photos in a
-      row had to be passed over.
+      processes, where "photo" is the index of the photo that a row really shows; "grey": uint8 (b,
+      size, size) if `aging` > 0; and "place": float32 (b, 4) if `consistency` > 0, where a row's
+      picture lies in that of the photo's first row, as `augment.inner_crop` tells it. Raises
+      ValueError where `ATTEMPTS` photos in a row had to be passed over.
 
     Raises:
-      ValueError: one of the shares is not in [0, 1].
+      ValueError: one of the shares is not in [0, 1], or there is no whole number of pairs.
     """
     for name, share in (("aging", aging), ("margins", margins), ("colourless", colourless)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name}: {share} is not in [0, 1]")
     index, count = process
     local = batch // count
+    rows_each = 2 if consistency else 1
+    if local % rows_each:
+        raise ValueError(f"batch: {local} rows of a process are no whole pairs")
 
     def chosen(position: tf.Tensor, attempt: tf.Tensor) -> tf.Tensor:
         """The photo at a position of the endless order; each attempt is another permutation."""
@@ -82,10 +92,19 @@ def training_batches(
         return tf.random_index_shuffle(position % len(photos), order, len(photos) - 1)
 
     def crop(position: tf.Tensor, attempt: tf.Tensor) -> dict[str, tf.Tensor]:
-        photo = chosen(position, attempt)
+        photo = chosen(position // rows_each, attempt)
         rgb = decode.decode_usable(photos.encoded(photo))
-        random = tf.stack([tf.constant(seed, tf.int64), position])
-        rgb = augment.random_crop(rgb, size, min_area, random)
+        random = tf.stack([tf.constant(seed, tf.int64), position // rows_each])
+        arguments = rgb, size, min_area, random
+        place = {}
+        if consistency:
+            rgb, place["place"] = tf.cond(
+                position % 2 == 0,
+                lambda: (augment.random_crop(*arguments), tf.constant(_WHOLE)),
+                lambda: augment.inner_crop(*arguments),
+            )
+        else:
+            rgb = augment.random_crop(*arguments)
         if colourless:
             rgb = augment.sometimes_colourless(rgb, colourless, random + 2)
         pictures = {"rgb": rgb}
@@ -94,7 +113,7 @@ def training_batches(
         if margins:
             framed = augment.framed(tuple(pictures.values()), margins, random + 3)
             pictures = dict(zip(pictures, framed, strict=True))
-        return {**pictures, "photo": photo, "position": position, "attempt": attempt}
+        return {**pictures, **place, "photo": photo, "position": position, "attempt": attempt}
 
     def first_usable(position: tf.Tensor) -> tf.data.Dataset:
         attempts = tf.data.Dataset.range(ATTEMPTS).map(lambda attempt: crop(position, attempt))
@@ -108,10 +127,10 @@ def training_batches(
         for group in _numpy(crops.batch(local, drop_remainder=True)):
             for position, attempt in zip(group["position"], group["attempt"], strict=True):
                 for k in range(attempt):
-                    _pass_over(photos, int(chosen(position, k)))
+                    _pass_over(photos, int(chosen(position // rows_each, k)))
                 if attempt == ATTEMPTS:
                     raise ValueError(f"photos: {ATTEMPTS} in a row are of no use: see the log")
-            yield {name: group[name] for name in ("rgb", "photo", "grey") if name in group}
+            yield {name: group[name] for name in _ROWS if name in group}
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
     crops = _in_parallel(steps.flat_map(mine), first_usable)

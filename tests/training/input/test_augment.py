@@ -113,6 +113,33 @@ def test_crops_have_their_size_and_mirror_half_of_the_time(size: int) -> None:
     assert 15 <= mirrored <= 45  # a fair coin is outside once in 10,000
 
 
+def test_an_inner_crop_lies_where_it_says() -> None:
+    """Against SciPy's interpolation of the outer one, on a picture without corners."""
+    row, column = np.mgrid[:60, :80] / 80
+    smooth = np.stack([row, column, (row + column) / 2], axis=-1)
+    rgb = tf.constant((255 * smooth).astype(np.uint8))
+    sides, mirrored = [], 0
+    for number in range(40):
+        outer = augment.random_crop(rgb, 48, 0.5, seed(number)).numpy().astype(float)
+        inner, place = (x.numpy() for x in augment.inner_crop(rgb, 48, 0.5, seed(number)))
+        top, left, height, width = place
+        assert min(top, left) >= 0
+        assert max(top + height, left + width) <= 1 + 1e-6
+        sides += [height, width]
+        mirrored += outer[..., 1].mean(axis=0)[0] > outer[..., 1].mean(axis=0)[-1]
+        pixels = (np.arange(48) + 0.5) / 48
+        there = np.meshgrid(48 * (top + height * pixels), 48 * (left + width * pixels))
+        places = [axis.T - 0.5 for axis in there]
+        for channel in range(3):
+            expected = scipy.ndimage.map_coordinates(
+                outer[..., channel], places, order=1, mode="nearest"
+            )
+            assert np.abs(expected - inner[..., channel]).max() < 4
+    assert 0.89 < min(sides) < 0.92
+    assert max(sides) > 0.98
+    assert 8 <= mirrored <= 32
+
+
 def test_a_margin_lies_at_the_rim_of_all_pictures_alike() -> None:
     rng = np.random.default_rng(0)
     rgb = rng.integers(40, 80, (64, 64, 3), np.uint8)

@@ -322,6 +322,32 @@ def test_a_wrong_share_is_named(flat: Photos, aging: float) -> None:
         training_batches(flat, **OPTIONS, aging=aging)
 
 
+# -- Pairs -----------------------------------------------------------------------------------------
+
+
+def test_with_consistency_a_photo_has_two_rows(flat: Photos) -> None:
+    whole = batches(flat, 11, batch=6, aging=0.5, consistency=1.0)
+    halves = [
+        batches(flat, 11, batch=12, consistency=1.0, aging=0.5, process=(i, 2)) for i in range(2)
+    ]
+    rows = {name: np.concatenate([batch[name] for batch in whole]) for name in whole[0]}
+    assert set(rows) == {"rgb", "photo", "grey", "place"}
+    np.testing.assert_array_equal(rows["photo"][0::2], rows["photo"][1::2])
+    assert Counter(rows["photo"][::2].tolist()) == Counter(dict.fromkeys(range(11), 3))
+    np.testing.assert_array_equal(rows["place"][0::2], np.tile([0, 0, 1, 1], (33, 1)))
+    assert (rows["place"][1::2, 2:] < 1).any(axis=1).sum() > 20
+    assert len({tuple(place) for place in rows["place"][1::2]}) > 20
+    for step in range(5):
+        for name, values in rows.items():
+            parts = np.concatenate([half[step][name] for half in halves])
+            np.testing.assert_array_equal(parts, values[12 * step : 12 * (step + 1)])
+
+
+def test_a_row_alone_is_no_pair(flat: Photos) -> None:
+    with pytest.raises(ValueError, match="batch: 3 rows"):
+        training_batches(flat, **{**OPTIONS, "batch": 3}, consistency=1.0)
+
+
 # -- The end ---------------------------------------------------------------------------------------
 
 
