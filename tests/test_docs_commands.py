@@ -165,7 +165,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     hints = '[{"x": 0.5, "y": 0.5, "colour": "navy"}]'
     (tmp_path / "colours.json").write_text(hints)
     for name in (
-        *("L0", "T", "W", "X", "Y", "t1", "t2", "lite", "mine"),
+        *("L0", "Q", "R1", "R2", "T", "W", "X", "Y", "Z", "t1", "t2", "lite", "mine"),
         *(
             "newsreel.mp4",
             "newsreel.mkv",
