@@ -3,7 +3,7 @@
 python scripts/train.py --config=configs/pyramid.py --workdir=runs/pyramid \
     --config.photos=folder:PHOTOS/train --config.validation_photos=folder:PHOTOS/val
 
-A step takes 2.8 CPU seconds. The shipped weights had 1,850 steps of it, not yet `mended` and not for
+A step takes 2.8 CPU seconds. The shipped weights had 1,850 steps of it, neither `mended` nor for
 `consistency`, after eight CPU hours of other runs, and then 5,030 with other rates and squares:
 `docs/experiments.md` has all of them and their figures. To go on from them:
 --config.start_from=pyramid. They predict in shapes of about 224x224 pixels, averaged with the
