@@ -36,6 +36,9 @@ class Variant(NamedTuple):
 
 _WHOLE = (slice(None), slice(None))
 
+# How far from the truth a strip of 8:1 is, coloured alone, and the same part of the whole photo.
+STRIP, WITHIN = "8:1 strip, from the truth", "the same, within its photo"
+
 
 def variants(grey: np.ndarray, seed: int = 0) -> dict[str, Variant]:
     """A clean grey photo, uint8 (h, w) -> its bad states by name, in the order of reports.
@@ -78,7 +81,8 @@ def distances(
       options: what else `colorize_batch` shall be told.
 
     Yields:
-      {variant: d in units of Lab's ab} for each photo, or the error of one that cannot be read.
+      {variant: d in units of Lab's ab} for each photo, and what `STRIP` and `WITHIN` say; or the
+      error of one that cannot be read.
     """
     for photo in photos:
         try:
@@ -88,12 +92,17 @@ def distances(
             continue
         grey = evaluation.grey_of(square)[..., 0]
         states = variants(grey)
-        pictures = [grey, *(state.picture for state in states.values())]
+        rows = _strip(*grey.shape)
+        pictures = [grey, grey[rows], *(state.picture for state in states.values())]
         painted = colorize_batch(params, pictures, batch_size=batch_size, **options)
-        clean, *others = (np.asarray(metrics.picture_to_lab(rgb))[..., 1:] for rgb in painted)
+        truth, clean, strip, *others = map(_ab, [square, *painted])
         yield {
-            name: float(np.linalg.norm(other[state.inside] - clean[state.of], axis=-1).mean())
-            for (name, state), other in zip(states.items(), others, strict=True)
+            **{
+                name: _distance(other[state.inside], clean[state.of])
+                for (name, state), other in zip(states.items(), others, strict=True)
+            },
+            STRIP: _distance(strip, truth[rows]),
+            WITHIN: _distance(clean[rows], truth[rows]),
         }
 
 
@@ -106,6 +115,20 @@ def means(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
     if not each:
         raise ValueError("no photo could be read")
     return {name: float(np.mean([one[name] for one in each])) for name in each[0]}
+
+
+def _ab(rgb: np.ndarray) -> np.ndarray:
+    return np.asarray(metrics.picture_to_lab(rgb))[..., 1:]
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.linalg.norm(one - other, axis=-1).mean())
+
+
+def _strip(height: int, width: int) -> slice:
+    """The rows in the middle that are an eighth as high as wide."""
+    rows = max(1, width // 8)
+    return slice((height - rows) // 2, (height - rows) // 2 + rows)
 
 
 def _print(tone: np.ndarray) -> np.ndarray:

@@ -73,6 +73,25 @@ def test_distance_is_that_of_scikit_image(tmp_path: Path) -> None:
     assert measured["margin of 12 %, black"] == pytest.approx(expected, abs=0.02)
 
 
+def test_a_strip_is_compared_with_the_truth(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(4).integers(0, 255, (64, 64, 3), np.uint8)).save(photo)
+    params = Params(*tiny_network.make(32))
+    (measured,) = robustness.distances(params, [photo])
+    square = evaluation.central_square(evaluation.read_rgb(photo))
+    grey = evaluation.grey_of(square)[..., 0]
+    side = len(square)
+    rows = slice(side // 2 - side // 16, side // 2 + side // 16)
+    truth = rgb2lab(square)[rows, :, 1:]
+    for name, colours in (
+        (robustness.STRIP, colorize(params, np.ascontiguousarray(grey[rows]))),
+        (robustness.WITHIN, colorize(params, grey)[rows]),
+    ):
+        expected = np.linalg.norm(rgb2lab(colours)[..., 1:] - truth, axis=-1).mean()
+        assert measured[name] == pytest.approx(expected, abs=0.02)
+    assert measured[robustness.STRIP] != measured[robustness.WITHIN]
+
+
 def test_a_photo_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no picture")
     (error,) = robustness.distances(Params(*tiny_network.make(32)), [tmp_path / "bad.png"])
