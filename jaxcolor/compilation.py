@@ -210,11 +210,12 @@ def _machine() -> str:
     settings = [(name, str(value)) for name, value in values if not _HARMLESS.search(name)]
     versions = jax.__version__, jax.lib.__version__, jax.devices()[0].client.platform_version
     flags = os.environ.get("XLA_FLAGS", "")
-    return _digest(*map(str, sorted(settings)), *versions, flags, _processor())
+    return _digest(*map(str, sorted(settings)), *versions, flags, processor())
 
 
 @functools.cache
-def _processor() -> str:
+def processor() -> str:
+    """A digest of what this machine's processor is, which machine code hangs on."""
     try:
         told = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
         lines = [line for line in told.splitlines() if "MHz" not in line and "bogo" not in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections import Counter
@@ -19,7 +20,7 @@ from patience import HANG
 from PIL import Image
 
 import jaxcolor
-from jaxcolor import weights
+from jaxcolor import compilation, weights
 from jaxcolor.cli import main
 from jaxcolor.porting.verification import made_up_pictures
 
@@ -64,6 +65,12 @@ def photo_folder(tmp_path: Path, photos: dict[str, np.ndarray]) -> Path:
     return folder
 
 
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what stays to the end: JAX, and the tests themselves."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts modules with many slow tests first: no worker is left with a long one at the end."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
@@ -74,22 +81,28 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _a_cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _a_cache_of_our_own(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """What is fetched and compiled is shared by all of this session, and is not the user's.
 
-    Compiling is most of the suite's time, and most programs are met by several tests, in the
-    workers' processes and in those that they start.
+    Compiling is most of the suite's time, and most programs are met by several tests. What tests
+    compile in their own process is there for later sessions too, until `pytest --cache-clear`. What
+    processes compile that they start is not: some are killed, and would leave half an entry.
     """
     folder = tmp_path_factory.getbasetemp().parent / "cache"  # that all workers have in common
-    compiled = {
-        "jax_compilation_cache_dir": str(folder / "tests"),
-        "jax_persistent_cache_min_compile_time_secs": "0.1",
+    kept = pytestconfig.cache.mkdir(f"compiled-{compilation.processor()[:16]}")
+    limits = {
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_compilation_cache_max_size": 2**30,  # bytes
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXCOLOR_CACHE", str(folder))
-        for name, value in compiled.items():
-            patch.setenv(name.upper(), value)
-            jax.config.update(name, type(getattr(jax.config, name) or "")(value))
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "tests"))
+        jax.config.update("jax_compilation_cache_dir", str(kept))
+        for name, value in limits.items():
+            patch.setenv(name.upper(), str(value))
+            jax.config.update(name, value)
         yield
 
 
