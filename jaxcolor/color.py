@@ -56,6 +56,7 @@ _LUMA_STEPS = 3  # of the search for a lightness; colours of all the gamut come 
 # a round trip, a third of an 8-bit step at black.
 _GAMUT_SLACK = 1e-4
 _BISECTIONS = 12  # chroma to 1/4096 of itself
+_RUN, _RUNS = 32, 512  # pixels that are searched together if one of them must be; so many at once
 
 
 def srgb_to_linear(srgb: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -109,7 +110,7 @@ def lab_to_rgb(lab: Float[ArrayLike, "... 3"]) -> Float[Array, "... 3"]:
     """
     lightness, a, b = _channels(jnp.asarray(lab, jnp.float32))
     fy = (jnp.clip(lightness, 0.0, L_MAX) + 16) / 116
-    keep = jax.lax.stop_gradient(_chroma_in_gamut(fy, a, b))
+    keep = _chroma_in_gamut(*map(jax.lax.stop_gradient, (fy, a, b)))
     linear = _linear_rgb(fy, a * keep, b * keep)
     return jnp.stack([linear_to_srgb(jnp.clip(c, 0.0, 1.0)) for c in linear], axis=-1)
 
@@ -178,30 +179,61 @@ def network_to_ab(scaled: Float[T, "... 2"]) -> Float[T, "... 2"]:
 
 
 def _chroma_in_gamut(fy: Array, a: Array, b: Array) -> Array:
-    """The largest factor in [0, 1] by which a and b stay in gamut, by bisection.
+    """The largest factor in [0, 1] by which a and b stay in gamut.
+
+    Most of most photos is in gamut: only the short runs of pixels in which one lies outside are
+    searched, some at a time.
+    """
+    if fy.ndim > 2:
+        return jax.vmap(_chroma_in_gamut)(fy, a, b)
+    shape = fy.shape
+    fy, a, b = (_in_runs(jnp.atleast_2d(x)) for x in (fy, a, b))
+    inside = _fits(fy, a, b)
+    outside = ~inside.all(axis=1)
+    runs = jnp.flatnonzero(outside, size=len(fy), fill_value=0)
+    together = min(len(fy), _RUNS)
+
+    def search(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        begun, keep = state
+        run = jax.lax.dynamic_slice_in_dim(runs, begun, together)
+        found = jnp.where(inside[run], 1.0, _bisection(fy[run], a[run], b[run]))
+        return begun + together, keep.at[run].set(found)
+
+    count = outside.sum()
+    start = (jnp.zeros_like(count), jnp.ones_like(fy))
+    _, keep = jax.lax.while_loop(lambda state: state[0] < count, search, start)
+    return keep.reshape(shape)
+
+
+def _in_runs(x: Float[Array, "h w"]) -> Float[Array, "runs length"]:
+    """Rows cut into runs, if they are whole ones."""
+    length = _RUN if x.shape[1] % _RUN == 0 else x.shape[1]
+    # One axis after the other: over a batch that is cut over a mesh JAX reshapes no two at once.
+    return x.reshape(len(x), -1, length).reshape(-1, length)
+
+
+def _bisection(fy: Array, a: Array, b: Array) -> Array:
+    """The factor, where it is not 1.
 
     The line leaves the gamut once, but for the tip at sRGB's yellow (L above 97), where it leaves
     at a quarter of the chroma and touches the gamut again at the tip: beyond it the quarter stays.
     """
 
-    def fits(factor: Array) -> Array:
-        linear = _linear_rgb(fy, a * factor, b * factor)
-        lowest = jnp.minimum(jnp.minimum(linear[0], linear[1]), linear[2])
-        highest = jnp.maximum(jnp.maximum(linear[0], linear[1]), linear[2])
-        return (lowest >= -_GAMUT_SLACK) & (highest <= 1 + _GAMUT_SLACK)
-
     def halve(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         low, step = state
-        return jnp.where(fits(low + step), low + step, low), step / 2
+        there = low + step
+        return jnp.where(_fits(fy, a * there, b * there), there, low), step / 2
 
-    def search() -> Array:
-        start = (jnp.zeros_like(fy), jnp.float32(0.5))
-        low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, start)
-        return jnp.where(inside, 1.0, low)
+    low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.zeros_like(fy), jnp.float32(0.5)))
+    return low
 
-    inside = fits(jnp.ones_like(fy))
-    # Most tiles of most photos hold nothing to search for.
-    return jax.lax.cond(inside.all(), lambda: jnp.ones_like(fy), search)
+
+def _fits(fy: Array, a: Array, b: Array) -> Array:
+    """Whether a colour is in gamut."""
+    r, g, b = _linear_rgb(fy, a, b)
+    lowest = jnp.minimum(jnp.minimum(r, g), b)
+    highest = jnp.maximum(jnp.maximum(r, g), b)
+    return (lowest >= -_GAMUT_SLACK) & (highest <= 1 + _GAMUT_SLACK)
 
 
 def _luma_of(lightness: Array, a: Array, b: Array, matrix: str) -> tuple[Array, list[Array]]:

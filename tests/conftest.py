@@ -92,17 +92,13 @@ def _a_cache_of_our_own(
     """
     folder = tmp_path_factory.getbasetemp().parent / "cache"  # that all workers have in common
     kept = pytestconfig.cache.mkdir(f"compiled-{compilation.processor()[:16]}")
-    limits = {
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
-        "jax_compilation_cache_max_size": 2**30,  # bytes
-    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXCOLOR_CACHE", str(folder))
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "tests"))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
         jax.config.update("jax_compilation_cache_dir", str(kept))
-        for name, value in limits.items():
-            patch.setenv(name.upper(), str(value))
-            jax.config.update(name, value)
+        jax.config.update("jax_compilation_cache_max_size", 2**30)  # bytes
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         yield
 
 

@@ -58,6 +58,18 @@ def test_any_chroma_keeps_lightness_and_hue(lightness: float, a: float, b: float
     assert back[1] * a + back[2] * b >= -0.1 * max(1.0, np.hypot(a, b))
 
 
+@pytest.mark.parametrize("shape", [(64, 96), (7, 33), (4, 8, 64), (5,)])
+@pytest.mark.parametrize("outside", [0.001, 0.1, 1.0])
+def test_a_colour_does_not_hang_on_those_around_it(shape: tuple[int, ...], outside: float) -> None:
+    """Wherever the few lie that do not fit."""
+    rng = np.random.default_rng(len(shape))
+    lab = rng.uniform([40, -10, -10], [60, 10, 10], (*shape, 3)).astype(np.float32)
+    lab[rng.random(shape) < outside, 1:] *= 15
+    alone = jax.lax.map(color.lab_to_rgb, lab.reshape(-1, 3))
+    together = jax.jit(color.lab_to_rgb)(lab)
+    np.testing.assert_allclose(together, np.reshape(alone, lab.shape), atol=2e-3)
+
+
 def test_gamut_keeps_as_much_chroma_as_fits() -> None:
     # Along the ray from grey through a colour of the gamut's surface, the surface is the answer.
     rgb = grid(9).reshape(-1, 3)

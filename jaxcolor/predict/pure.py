@@ -53,7 +53,7 @@ def colorize_array(
     if hints is not None:
         rows, columns = grid_for(small.shape[:2], (height, width))
         matrices = resize_matrix(height, rows), resize_matrix(width, columns)
-        guide = shrink_tile(lightness, *matrices) if (rows, columns) != small.shape[:2] else None
+        guide = _shrunk(lightness, *matrices) if (rows, columns) != small.shape[:2] else None
         photo = jnp.array([height, width], jnp.float32)
         small, controls = with_hints(small, guide, hints, controls, photo)
     rows, columns = small.shape[:2]
@@ -75,24 +75,23 @@ def to_lightness(pixels: Array) -> Float[Array, "h w"]:
     return color.rgb_to_lightness(unit)
 
 
-@Kept
-@jax.jit
-def shrink_tile(
-    lightness: Float[Array, "h w"], rows: Float[Array, "s h"], columns: Float[Array, "t w"]
+def _shrunk(
+    lightness: Float[Array, "h w"],
+    rows: Float[Array | np.ndarray, "s h"],
+    columns: Float[Array | np.ndarray, "t w"],
 ) -> Float[Array, "s t"]:
-    """What a part of the picture adds to the small L of the whole."""
     return _matmul("ih,hw,jw->ij", rows, lightness, columns)
 
 
 def _view(params: Params, lightness: Float[Array, "h w"], shape: Shape) -> View:
     height, width = lightness.shape
-    whole = shrink_tile(lightness, resize_matrix(height, shape[0]), resize_matrix(width, shape[1]))
+    whole = _shrunk(lightness, resize_matrix(height, shape[0]), resize_matrix(width, shape[1]))
     if not params.config.prediction.fitted:
         return View(whole, whole)
     box = framing.content(whole, jnp)
     rows = resize_matrix(height, shape[0], box.top, box.bottom, jnp)
     columns = resize_matrix(width, shape[1], box.left, box.right, jnp)
-    seen = shrink_tile(lightness, rows, columns)
+    seen = _shrunk(lightness, rows, columns)
     return View(whole, seen, *framing.back_matrices(shape, box, jnp))
 
 

@@ -60,11 +60,11 @@ def shrink(params: Params, pixels: np.ndarray) -> View:
     pixels = _checked(pixels)
     height, width, _ = pixels.shape
     shape = shape_for(params, (height, width))
-    whole = tiles.shrink_by_tiles(pixels, shape)
+    whole = tiles.shrink_by_strips(pixels, shape)
     if not params.config.prediction.fitted:
         return View(whole, whole)
     box = framing.content(whole)
-    seen = whole if box.is_all else tiles.shrink_by_tiles(pixels, shape, box)
+    seen = whole if box.is_all else tiles.shrink_by_strips(pixels, shape, box)
     return View(whole, seen, *framing.back_matrices(shape, box))
 
 
@@ -132,7 +132,7 @@ def with_hints(
     size = pixels.shape[:2]
     placed = spread.spots(hints, size)
     grid = grid_for(small.shape[:2], size)
-    guide = None if grid == small.shape[:2] else tiles.shrink_by_tiles(pixels, grid)
+    guide = None if grid == small.shape[:2] else tiles.shrink_by_strips(pixels, grid)
     controls = jax.tree.map(np.float32, jax.device_get(controls))
     arguments = small, guide, placed, controls, np.array(size, np.float32)
     return jax.device_get(pure.with_hints(*pure.on_device(arguments)))

@@ -1,50 +1,58 @@
-"""Pictures of any size through programs of one shape: piece by piece, in bounded memory.
+"""Pictures of any size through programs of one shape: strip by strip, in bounded memory.
 
-A picture is made small in square tiles. It is painted in strips of whole rows, as many as fit, each
-row cut into short segments: hardly any of the work falls beside the picture. Every pixel's result
-depends on the pixel and on the small picture alone, so there are no seams: however the pieces lie,
-the bytes are the same.
+A strip is as many whole rows as fit, each row cut into short segments: hardly any of the work falls
+beside the picture. Every pixel's result depends on the pixel and on the small picture alone, so
+there are no seams: however the strips lie, the bytes are the same.
 """
 
 from __future__ import annotations
 
 import collections
-import itertools
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax import Array
 from jaxtyping import Float
+from PIL import Image
 
 from jaxcolor.controls import Controls
 from jaxcolor.predict import pure
 from jaxcolor.predict.framing import WHOLE, Box
-from jaxcolor.refine import Taps, averaging, resize_matrix, taps
+from jaxcolor.refine import Taps, averaging, taps
 
-_TILE = 512  # pixels; the square that the full-size picture is made small in
 _SEGMENT = 128  # pixels of a row
 _SEGMENTS = 2048  # that are painted at once
 _AHEAD = 4  # that the device is given before the first is asked for: it never waits for NumPy
 
 
-def shrink_by_tiles(
+def shrink_by_strips(
     pixels: np.ndarray, shape: tuple[int, int], box: Box = WHOLE
 ) -> Float[np.ndarray, "s t"]:
-    """L of a picture (H, W, 1 or 3), or of the part of it in a box, at `shape`."""
+    """L of a picture (H, W, 1 or 3), or of the part of it in a box, at `shape`.
+
+    As `refine.resize_matrix` has it: Pillow's bilinear filter is the same triangle.
+    """
     height, width, _ = pixels.shape
-    rows = _reaching(resize_matrix(height, shape[0], box.top, box.bottom))
-    columns = _reaching(resize_matrix(width, shape[1], box.left, box.right))
-    places = list(itertools.product(rows, columns))
-    parts = (
-        pure.shrink_tile(_lightness(_tile(pixels, y.part, x.part)), y.weights, x.weights)
-        for y, x in places
-    )
-    total = np.zeros(shape, np.float32)
-    for (y, x), part in zip(places, _ahead(parts), strict=True):
-        total[y.samples, x.samples] += jax.device_get(part)
-    return total
+    left, right = box.left * width, box.right * width
+    strips, parts = _strips(height, width)
+    pieces = _ahead(_lightness(_segments(pixels[y, x])) for y in strips for x in parts)
+    narrow = np.empty((height, shape[1]), np.float32)
+    for y in strips:
+        strip = np.empty((y.stop - y.start, width), np.float32)
+        for x in parts:
+            strip[:, x] = _joined(jax.device_get(next(pieces)), *strip[:, x].shape)
+        narrow[y] = _resized(strip, (shape[1], len(strip)), (left, 0, right, len(strip)))
+    rows = box.top * height, box.bottom * height
+    return _resized(narrow, (shape[1], shape[0]), (0, rows[0], shape[1], rows[1]))
+
+
+def _resized(
+    lightness: Float[np.ndarray, "h w"],
+    size: tuple[int, int],
+    box: tuple[float, float, float, float],
+) -> Float[np.ndarray, "s t"]:
+    return np.asarray(Image.fromarray(lightness).resize(size, Image.Resampling.BILINEAR, box))
 
 
 def paint_by_strips(
@@ -57,19 +65,18 @@ def paint_by_strips(
     controls = pure.on_device(jax.tree.map(np.float32, jax.device_get(controls)))
     ready = pure.prepare(*pure.on_device((small, *matrices)), controls)
     rows, columns = taps(down, height), taps(across, width)
-    high = max(1, _SEGMENTS // _segments_in(width))
-    strips = _slices(height, high)
-    # One, but of a picture whose single row is too long.
-    parts = [(x, _columns(columns, x, high)) for x in _slices(width, _SEGMENT * _SEGMENTS)]
+    strips, parts = _strips(height, width)
+    high = strips[0].stop  # rows of most strips
+    placed = [(x, _columns(columns, x, high)) for x in parts]
 
     def painted(y: slice, x: slice, columns: Taps) -> Array:
         lightness, dtype = _lightness(_segments(pixels[y, x])), _device_type(pixels)
         return pure.paint_tile(lightness, ready, _rows(rows, y, x), columns, controls, dtype=dtype)
 
-    pieces = _ahead(painted(y, x, columns) for y in strips for x, columns in parts)
+    pieces = _ahead(painted(y, x, columns) for y in strips for x, columns in placed)
     for y in strips:
         strip = np.empty((y.stop - y.start, width, 3), native(pixels.dtype))
-        for x, _ in parts:
+        for x in parts:
             strip[:, x] = _joined(jax.device_get(next(pieces)), *strip[:, x].shape[:2])
         yield strip
 
@@ -95,52 +102,16 @@ def _lightness(pixels: np.ndarray) -> Array:
     return pure.to_lightness(pure.on_device(pixels.astype(_device_type(pixels), copy=False)))
 
 
-# -- tiles -----------------------------------------------------------------------------------------
-
-
-class _Reach(NamedTuple):
-    """What a row or a column of tiles adds to the small picture.
-
-    Attributes:
-      part: of the picture.
-      samples: of the small picture.
-      weights: of the part's pixels in them, (samples, pixels), on the device.
-    """
-
-    part: slice
-    samples: slice
-    weights: Array
-
-
-def _reaching(matrix: Float[np.ndarray, "s h"]) -> Iterator[_Reach]:
-    """The parts of an axis, each with the few samples that `matrix` makes of it.
-
-    They are as many for each part, and a power of two: pictures of many sizes share a program.
-    """
-    size = len(matrix)
-    parts = _slices(matrix.shape[1], _TILE)
-    reached = [np.flatnonzero(matrix[:, part].any(axis=1)) for part in parts]
-    most = max(int(np.ptp(samples)) + 1 for samples in reached if samples.size)
-    count = min(1 << (most - 1).bit_length(), size)
-    for part, samples in zip(parts, reached, strict=True):
-        first = min(int(samples[0]) if samples.size else 0, size - count)
-        inside = slice(first, first + count)
-        yield _Reach(part, inside, pure.on_device(_pad(matrix[inside, part], 1)))
-
-
-def _tile(pixels: np.ndarray, y: slice, x: slice) -> np.ndarray:
-    return _pad(_pad(pixels[y, x], 0), 1)
-
-
-def _pad(array: np.ndarray, axis: int) -> np.ndarray:
-    """Up to a tile's size by zeros, which weigh nothing."""
-    missing = _TILE - array.shape[axis]
-    if not missing:
-        return array
-    return np.pad(array, [(0, missing if i == axis else 0) for i in range(array.ndim)])
-
-
 # -- strips ----------------------------------------------------------------------------------------
+
+
+def _strips(height: int, width: int) -> tuple[list[slice], list[slice]]:
+    """The rows of the strips, and the columns of their parts.
+
+    There is one part, but of a picture whose single row is too long.
+    """
+    high = max(1, _SEGMENTS // _segments_in(width))
+    return _slices(height, high), _slices(width, _SEGMENT * _SEGMENTS)
 
 
 def _segments_in(width: int) -> int:
@@ -167,7 +138,8 @@ def _segments(strip: np.ndarray) -> np.ndarray:
 def _joined(segments: np.ndarray, rows: int, width: int) -> np.ndarray:
     """The strip that `_segments` were made of, or what became of it."""
     across = _segments_in(width)
-    return segments[: rows * across].reshape(rows, across * _SEGMENT, -1)[:, :width]
+    lines = segments[: rows * across]
+    return lines.reshape(rows, across * _SEGMENT, *lines.shape[2:])[:, :width]
 
 
 def _rows(axis: Taps, y: slice, x: slice) -> Taps:

@@ -32,7 +32,7 @@ from jaxcolor.models import Config, make_network
 from jaxcolor.models.colorizer import Params
 from jaxcolor.predict import stages, tiles
 
-PIECES = {"_TILE": 64, "_SEGMENTS": 64}  # of `tiles`: as large as the photos, and soon painted
+PIECES = {"_SEGMENTS": 64}  # of `tiles`: few, as the photos are small
 ENDED = "the thread that worked on it was ended (SystemExit)"
 # What strikes one photo, and the end of what is said of it; None: it is done all the same.
 READING: dict[str, str | None] = {

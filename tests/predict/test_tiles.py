@@ -1,11 +1,10 @@
-"""What tiles add up to is what the whole picture gives."""
+"""What strips add up to is what the whole picture gives."""
 
 from __future__ import annotations
 
 from unittest import mock
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,22 +19,15 @@ parts = st.tuples(st.floats(0, 0.4), st.floats(0.6, 1))
 
 @settings(max_examples=20, deadline=None)
 @given(sides, sides, st.sampled_from([(32, 32), (24, 48)]), parts, parts)
-def test_tiles_make_small_what_the_whole_gives(
+def test_strips_make_small_what_the_whole_gives(
     height: int, width: int, shape: tuple[int, int], down: tuple, across: tuple
 ) -> None:
     """Of any size, larger than the small picture or smaller, and of any part of it."""
     pixels = np.random.default_rng(height).integers(0, 256, (height, width, 1), np.uint8)
-    with mock.patch.object(tiles, "_TILE", 32):
+    with mock.patch.multiple(tiles, _SEGMENT=8, _SEGMENTS=12):
         inside = Box(*down, *across, rows=None, columns=None)
-        small = tiles.shrink_by_tiles(pixels, shape, inside)
+        small = tiles.shrink_by_strips(pixels, shape, inside)
     rows = resize_matrix(height, shape[0], *down)
     columns = resize_matrix(width, shape[1], *across)
     lightness = np.asarray(color.grey_to_lightness(pixels[..., 0] / np.float32(255)))
     np.testing.assert_allclose(small, rows @ lightness @ columns.T, atol=1e-3)
-
-
-@pytest.mark.parametrize(("length", "count"), [(600, 192), (1225, 128), (4000, 32), (30000, 8)])
-def test_a_part_of_a_large_picture_makes_few_samples(length: int, count: int) -> None:
-    reaches = list(tiles._reaching(resize_matrix(length, 192)))
-    assert {reach.weights.shape for reach in reaches} == {(count, 512)}
-    assert all(0 <= reach.samples.start < reach.samples.stop <= 192 for reach in reaches)
