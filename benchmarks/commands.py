@@ -72,13 +72,31 @@ def _torch(*arguments: object) -> dict[str, Callable[[], Worker]]:
     return {"PyTorch": lambda: Worker("peers.torch_worker", *map(str, arguments))}
 
 
+def _onnx(batch: int) -> dict[str, Callable[[], Worker]]:
+    """The default network in ONNX Runtime, as our command exports it."""
+    if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")):
+        return {}
+
+    def worker() -> Worker:
+        with tempfile.TemporaryDirectory() as folder:
+            model = _exported(Path(folder, "colorizer.onnx"))
+            return Worker("peers.onnx_worker", str(model), "224", str(batch))
+
+    return {"ONNX Runtime": worker}
+
+
+def _exported(model: Path, *options: str) -> Path:
+    """The default network as our command exports it."""
+    words = [sys.executable, "-m", "jaxcolor", "export", *options, "-o", str(model)]
+    subprocess.run(words, cwd=measure.ROOT, check=True, stdout=subprocess.DEVNULL)
+    return model
+
+
 def _opencv(photos: Path, folder: Path) -> dict[str, Callable[[], list[str]]]:
     """OpenCV with ONNX Runtime, on the default network as our command exports it."""
     if any(importlib.util.find_spec(name) is None for name in ("cv2", "onnx", "onnxruntime")):
         return {}
-    model = folder / "colorizer.onnx"
-    words = [sys.executable, "-m", "jaxcolor", "export", "-o", str(model)]
-    subprocess.run(words, cwd=measure.ROOT, check=True, stdout=subprocess.DEVNULL)
+    model = _exported(folder / "colorizer.onnx")
     words = [sys.executable, "-m", "benchmarks.peers.opencv_onnx", str(model), str(photos)]
     result = folder / ("opencv" + photos.suffix)
     return {"OpenCV, ONNX Runtime": lambda: [*words, str(result)]}
@@ -189,7 +207,9 @@ def predict(
 ) -> Iterator[list[Row]]:
     """The network alone, small L in, small ab out: WHICH of decoder, base, pyramid, lite.
 
-    `decoder` is base without its backbone. The peers do what `base` does, and `decoder`.
+    `decoder` is base without its backbone. The peers do what `base` does, and `decoder`;
+    beside `pyramid`, the default network, its exported file runs in ONNX Runtime, where that is
+    installed.
     """
     for name, batch in itertools.product(which or ("decoder", "base", "pyramid", "lite"), batches):
         if name == "decoder":
@@ -203,6 +223,7 @@ def predict(
         sides = {OURS: _ours(*ours)}
         sides |= {f"Keras {work} ({b})": _keras(b, work, 224, batch) for b in KERAS}
         sides |= _torch("decoder", 224, batch) if name == "decoder" else {}
+        sides |= _onnx(batch) if name == "pyramid" else {}
         yield alternate(f"predict {name}, batch {batch}", sides, repeats)
 
 
@@ -315,9 +336,7 @@ def exported(peer: Path, size: int, batches: tuple[int, ...], repeats: int) -> I
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder, "ours.onnx")
-        words = [sys.executable, "-m", "jaxcolor", "export", "--part", "network", "-o", str(own)]
-        subprocess.run(words, cwd=measure.ROOT, check=True, stdout=subprocess.DEVNULL)
+        own = _exported(Path(folder, "ours.onnx"), "--part", "network")
         lightness = np.random.default_rng(0).uniform(-1, 1, (2, 1, size, size)).astype(np.float32)
         both = [
             onnxruntime.InferenceSession(file).run(None, {"lightness": seen})[0]

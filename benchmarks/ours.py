@@ -34,7 +34,8 @@ def predict(name: str, size: str, batch: str) -> Work:
     """The network of shipped weights or of a recipe, from small L to small Lab."""
     from jaxcolor import weights
     from jaxcolor.models import Config, Params, make_network
-    from jaxcolor.predict import pure
+    from jaxcolor.predict import framing, pure
+    from jaxcolor.predict.view import View
 
     if name in weights.available_models():
         params = weights.load(name)
@@ -46,9 +47,12 @@ def predict(name: str, size: str, batch: str) -> Work:
     params = jax.device_put(params.with_size(int(size) or None))
     side = params.config.input_size
     lightness = np.random.default_rng(0).uniform(0, 100, (int(batch), side, side)).astype("f4")
-    return lambda: np.asarray(pure.predict(params, lightness)), gflop(
-        pure.predict, params, lightness
-    )
+    if params.config.prediction.fitted:
+        back = framing.back_matrices((side, side), framing.content(lightness[0]))
+        views = View(lightness, lightness, *(np.stack([matrix] * int(batch)) for matrix in back))
+    else:
+        views = View(lightness, lightness)
+    return lambda: np.asarray(pure.predict(params, views)), gflop(pure.predict, params, views)
 
 
 def encoder_to_decoder(size: str, batch: str) -> Work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,6 +45,22 @@ def test_how_much_a_photo_has_faded_does_not_matter(
     seen = stretched(np.float32(50 + exposure) + (clean - 50) * np.float32(contrast))
     least = stretched(np.float32(50) + (clean - 50) * np.float32(0.3))
     assert np.abs(np.asarray(seen) - np.asarray(least)).mean() < 2
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from([1, 7, 300]),
+    st.floats(0, 1),
+    st.sampled_from([1, 9, 2**20]),
+    st.integers(0, 99),
+)
+def test_what_stands_at_a_rank(count: int, share: float, levels: int, seed: int) -> None:
+    """Of numbers all the same, of some that are, and of such as differ by little."""
+    rng = np.random.default_rng(seed)
+    samples = (rng.integers(0, levels, (3, count)) * (100 / levels) - 20).astype(np.float32)
+    rank = round(share * (count - 1))
+    got = tone._ranked(jnp.asarray(samples), rank)
+    np.testing.assert_array_equal(got, np.sort(samples)[:, rank])
 
 
 def test_a_flat_picture_stays_flat() -> None:
