@@ -4,7 +4,7 @@ The photo's own lightness is never resized and never passes through the network:
 does, and the chroma that comes back is enlarged along the photo's edges and joined to it.
 
 `pictures` has what users call, `stages` the three steps that it and `jaxcolor.engine` are made of.
-Arrays of NumPy and Pillow images are worked on in tiles (`tiles`), so that one compiled program
+Arrays of NumPy and Pillow images are worked on in strips (`strips`), so that one compiled program
 serves every size of photo, in little memory. JAX arrays go through one pure function of static
 shape (`pure`), which can stand inside `jit`, `vmap` and sharded programs.
 """

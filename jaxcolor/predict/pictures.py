@@ -17,7 +17,7 @@ from jaxcolor.controls import Controls, Value
 from jaxcolor.hints import Hint
 from jaxcolor.image_io import Photo
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import pure, spread, stages, tiles
+from jaxcolor.predict import pure, spread, stages, strips
 
 Picture = TypeVar("Picture", np.ndarray, jax.Array, Image.Image)
 
@@ -161,8 +161,8 @@ def _colorized(
         photos = list(map(_photo, some))  # no comprehension, whose frame a warning would count
         colours = _colours(params, [photo.pixels for photo in photos], batch_size)
         for image, wished, photo, small in zip(some, wishes, photos, colours, strict=True):
-            strips = stages.paint(photo.pixels, small, controls, wished)
-            done.append(_like(image, photo, _joined(strips, photo.pixels)))
+            painted = stages.paint(photo.pixels, small, controls, wished)
+            done.append(_like(image, photo, _joined(painted, photo.pixels)))
     return done
 
 
@@ -190,10 +190,10 @@ def _photo(image: Any) -> Photo:
     return photo
 
 
-def _joined(strips: Iterator[np.ndarray], pixels: np.ndarray) -> np.ndarray:
-    rgb = np.empty((*pixels.shape[:2], 3), tiles.native(pixels.dtype))
+def _joined(painted: Iterator[np.ndarray], pixels: np.ndarray) -> np.ndarray:
+    rgb = np.empty((*pixels.shape[:2], 3), strips.native(pixels.dtype))
     top = 0
-    for strip in strips:
+    for strip in painted:
         rgb[top : top + len(strip)] = strip
         top += len(strip)
     return rgb

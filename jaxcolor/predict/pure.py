@@ -1,4 +1,4 @@
-"""Prediction as pure functions: of a whole picture, and of the parts that tiles are made with."""
+"""Prediction as pure functions: of a whole picture, and of the pieces of one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def colorize_array(
     rows, columns = small.shape[:2]
     small = prepare(small, averaging(rows, height), averaging(columns, width), controls)
     places = taps(rows, height), taps(columns, width)
-    return paint_tile(lightness, small, *places, controls, dtype=image.dtype)
+    return paint_piece(lightness, small, *places, controls, dtype=image.dtype)
 
 
 @Kept
@@ -160,7 +160,7 @@ def prepare(
     columns: Float[Array, "t t"],
     controls: Controls,
 ) -> Float[Array, "s t 3"]:
-    """The small picture as `paint_tile` takes it: saturated, and averaged for a smaller picture.
+    """The small picture as `paint_piece` takes it: saturated, and averaged for a smaller picture.
 
     Args:
       small: Lab.
@@ -182,7 +182,7 @@ def _saturated(ab: Float[Array, "s t 2"], factor: Float[Array, ""]) -> Float[Arr
 
 @Kept
 @functools.partial(jax.jit, static_argnames="dtype")
-def paint_tile(
+def paint_piece(
     lightness: Float[Array, "h w"],
     small: Float[Array, "s t 3"],
     rows: Taps,

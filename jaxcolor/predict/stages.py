@@ -18,7 +18,7 @@ from jaxcolor import image_io
 from jaxcolor.controls import UNTOUCHED, Controls
 from jaxcolor.hints import Hint
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import framing, pure, spread, tiles
+from jaxcolor.predict import framing, pure, spread, strips
 from jaxcolor.predict.spread import grid_for
 from jaxcolor.predict.view import Shape, View, answer_shape, shape_for, shapes
 
@@ -60,11 +60,11 @@ def shrink(params: Params, pixels: np.ndarray) -> View:
     pixels = _checked(pixels)
     height, width, _ = pixels.shape
     shape = shape_for(params, (height, width))
-    whole = tiles.shrink_by_strips(pixels, shape)
+    whole = strips.shrink(pixels, shape)
     if not params.config.prediction.fitted:
         return View(whole, whole)
     box = framing.content(whole)
-    seen = whole if box.is_all else tiles.shrink_by_strips(pixels, shape, box)
+    seen = whole if box.is_all else strips.shrink(pixels, shape, box)
     return View(whole, seen, *framing.back_matrices(shape, box))
 
 
@@ -111,7 +111,7 @@ def paint(
     pixels = _checked(pixels)
     if hints:
         small, controls = with_hints(pixels, small, controls, hints)
-    return tiles.paint_by_strips(pixels, small, controls)
+    return strips.paint(pixels, small, controls)
 
 
 def with_hints(
@@ -132,7 +132,7 @@ def with_hints(
     size = pixels.shape[:2]
     placed = spread.spots(hints, size)
     grid = grid_for(small.shape[:2], size)
-    guide = None if grid == small.shape[:2] else tiles.shrink_by_strips(pixels, grid)
+    guide = None if grid == small.shape[:2] else strips.shrink(pixels, grid)
     controls = jax.tree.map(np.float32, jax.device_get(controls))
     arguments = small, guide, placed, controls, np.array(size, np.float32)
     return jax.device_get(pure.with_hints(*pure.on_device(arguments)))
@@ -153,14 +153,14 @@ def compile_network(params: Params, shape: Shape, *, batch_size: int) -> None:
 
 def kind_of(pixels: np.ndarray) -> Kind:
     """Pictures of one kind are painted by one program."""
-    return 1 if pixels.ndim == 2 else pixels.shape[2], tiles.native(pixels.dtype)
+    return 1 if pixels.ndim == 2 else pixels.shape[2], strips.native(pixels.dtype)
 
 
 def compile_painting(shape: Shape, kind: Kind) -> None:
     """Compiles what `paint` needs for pictures of that kind, and colours of that shape."""
     channels, dtype = kind
     pixels = np.zeros((1, 1, channels), dtype)
-    for _ in tiles.paint_by_strips(pixels, np.zeros((*shape, 3), np.float32), UNTOUCHED):
+    for _ in strips.paint(pixels, np.zeros((*shape, 3), np.float32), UNTOUCHED):
         pass  # one piece, as all of them are
 
 
@@ -187,7 +187,7 @@ def check(image: np.ndarray | jax.Array) -> None:
       TypeError: numbers of another type.
       ValueError: a shape that is none of a picture.
     """
-    dtype = tiles.native(image.dtype)
+    dtype = strips.native(image.dtype)
     if dtype not in (np.uint8, np.uint16) and not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"a picture is uint8, uint16 or float in [0, 1], not {image.dtype}")
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or 0 in image.shape:

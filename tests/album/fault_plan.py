@@ -30,9 +30,9 @@ import tiny_network  # noqa: F401  # makes it known
 from jaxcolor.engine import Settings
 from jaxcolor.models import Config, make_network
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import stages, tiles
+from jaxcolor.predict import stages, strips
 
-PIECES = {"_SEGMENTS": 64}  # of `tiles`: few, as the photos are small
+PIECES = {"_SEGMENTS": 64}  # of `strips`: few, as the photos are small
 ENDED = "the thread that worked on it was ended (SystemExit)"
 # What strikes one photo, and the end of what is said of it; None: it is done all the same.
 READING: dict[str, str | None] = {
@@ -277,7 +277,7 @@ def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text())
     plan |= {name: plan[name] and tuple(plan[name]) for name in ("full", "lost")}
     commands.set_up_jax()
-    vars(tiles).update(PIECES)
+    vars(strips).update(PIECES)
     colorizer = params()
     commands.load = lambda weights, size: colorizer
     obey_permissions()

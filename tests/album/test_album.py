@@ -319,7 +319,7 @@ def test_every_program_is_compiled_once(
         assert {outcome.status for outcome in outcomes} == {"done"}
     compiled = [record.getMessage().split(" in ")[0] for record in caplog.records]
     finished = collections.Counter(line for line in compiled if line.startswith("Finished XLA"))
-    for name in ("predict", "prepare", "paint_tile"):
+    for name in ("predict", "prepare", "paint_piece"):
         assert finished[f"Finished XLA compilation of jit({name})"] == 1, finished
 
 

@@ -27,7 +27,7 @@ from patience import HANG
 from jaxcolor import album as albums
 from jaxcolor.album import Outcome
 from jaxcolor.models.colorizer import Params
-from jaxcolor.predict import tiles
+from jaxcolor.predict import strips
 
 PLANS = int(os.environ.get("JAXCOLOR_FAULTS", "0"))
 PHOTOS = 300 if PLANS else 64  # two of each kind
@@ -58,7 +58,7 @@ class Calm:
 def params() -> Iterator[Params]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in PIECES.items():
-            patch.setattr(tiles, name, value)
+            patch.setattr(strips, name, value)
         yield fault_plan.params()
 
 

@@ -24,7 +24,7 @@ from PIL import ExifTags, Image
 import jaxcolor
 from jaxcolor import color, image_io, predict, refine
 from jaxcolor.controls import Controls
-from jaxcolor.predict import stages, tiles
+from jaxcolor.predict import stages, strips
 
 # What the peak was with everything compiled, and what it is after a large picture.
 MEMORY = """
@@ -391,17 +391,17 @@ def test_strips_have_the_bytes_of_the_whole(params, monkeypatch, dtype: Any) -> 
     if dtype != np.float32:
         image = (image * np.iinfo(dtype).max).astype(dtype)
     whole = jaxcolor.colorize(params, image, saturation=2.0)
-    strips = list(predict.colorize_rows(params, image, saturation=2.0))
-    assert [len(strip) for strip in strips] == [227, 227, 227, 19]
-    assert {strip.dtype for strip in strips} == {np.dtype(dtype)}
-    np.testing.assert_array_equal(np.concatenate(strips), whole)
+    rows = list(predict.colorize_rows(params, image, saturation=2.0))
+    assert [len(strip) for strip in rows] == [227, 227, 227, 19]
+    assert {strip.dtype for strip in rows} == {np.dtype(dtype)}
+    np.testing.assert_array_equal(np.concatenate(rows), whole)
 
     # And of one piece that holds all of it, or of parts of rows: pieces have no seams.
     small = network(params, image)
-    for segments, strips in ((700 * 9, 1), (4, 700)):
-        monkeypatch.setattr(tiles, "_SEGMENTS", segments)
+    for segments, count in ((700 * 9, 1), (4, 700)):
+        monkeypatch.setattr(strips, "_SEGMENTS", segments)
         painted = list(stages.paint(image, small, Controls(saturation=2.0)))
-        assert len(painted) == strips
+        assert len(painted) == count
         np.testing.assert_array_equal(np.concatenate(painted), whole)
 
 

@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, Page, expect
 import jaxcolor
 from jaxcolor.controls import Controls
 from jaxcolor.hints import Hint
-from jaxcolor.predict import framing, pure, spread, stages, tiles
+from jaxcolor.predict import framing, pure, spread, stages, strips
 
 SOURCES = Path(__file__).parents[2] / "web-static" / "src"
 
@@ -381,7 +381,7 @@ def test_painting_is_the_packages(facts: dict[str, Any], size: tuple[int, int]) 
     given = {"small": small, "pixels": pixels, "size": size, "facts": facts["refine"]}
     found = np.reshape(run_node("painting.js", code, given), (*size, 4))
     controls = Controls(saturation=1.3, refine=0.8)
-    expected = np.concatenate(list(tiles.paint_by_strips(pixels, small, controls)))
+    expected = np.concatenate(list(strips.paint(pixels, small, controls)))
     assert (found[..., 3] == 7).all()
     assert np.abs(found[..., :3] - expected.astype(int)).max() <= 1
     assert np.abs(found[..., :3] - expected.astype(int)).mean() < 0.05

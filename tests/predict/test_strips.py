@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcolor import color
-from jaxcolor.predict import tiles
+from jaxcolor.predict import strips
 from jaxcolor.predict.framing import Box
 from jaxcolor.refine import resize_matrix
 
@@ -24,9 +24,9 @@ def test_strips_make_small_what_the_whole_gives(
 ) -> None:
     """Of any size, larger than the small picture or smaller, and of any part of it."""
     pixels = np.random.default_rng(height).integers(0, 256, (height, width, 1), np.uint8)
-    with mock.patch.multiple(tiles, _SEGMENT=8, _SEGMENTS=12):
+    with mock.patch.multiple(strips, _SEGMENT=8, _SEGMENTS=12):
         inside = Box(*down, *across, rows=None, columns=None)
-        small = tiles.shrink_by_strips(pixels, shape, inside)
+        small = strips.shrink(pixels, shape, inside)
     rows = resize_matrix(height, shape[0], *down)
     columns = resize_matrix(width, shape[1], *across)
     lightness = np.asarray(color.grey_to_lightness(pixels[..., 0] / np.float32(255)))

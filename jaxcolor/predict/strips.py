@@ -26,7 +26,7 @@ _SEGMENTS = 2048  # that are painted at once
 _AHEAD = 4  # that the device is given before the first is asked for: it never waits for NumPy
 
 
-def shrink_by_strips(
+def shrink(
     pixels: np.ndarray, shape: tuple[int, int], box: Box = WHOLE
 ) -> Float[np.ndarray, "s t"]:
     """L of a picture (H, W, 1 or 3), or of the part of it in a box, at `shape`.
@@ -55,7 +55,7 @@ def _resized(
     return np.asarray(Image.fromarray(lightness).resize(size, Image.Resampling.BILINEAR, box))
 
 
-def paint_by_strips(
+def paint(
     pixels: np.ndarray, small: Float[np.ndarray, "s t 3"], controls: Controls
 ) -> Iterator[np.ndarray]:
     """A picture (H, W, 1 or 3) in the small picture's colours: strips (rows, W, 3) of its type."""
@@ -71,7 +71,7 @@ def paint_by_strips(
 
     def painted(y: slice, x: slice, columns: Taps) -> Array:
         lightness, dtype = _lightness(_segments(pixels[y, x])), _device_type(pixels)
-        return pure.paint_tile(lightness, ready, _rows(rows, y, x), columns, controls, dtype=dtype)
+        return pure.paint_piece(lightness, ready, _rows(rows, y, x), columns, controls, dtype=dtype)
 
     pieces = _ahead(painted(y, x, columns) for y in strips for x, columns in placed)
     for y in strips:
