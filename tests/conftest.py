@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -65,6 +66,18 @@ def photo_folder(tmp_path: Path, photos: dict[str, np.ndarray]) -> Path:
     return folder
 
 
+def _kept(config: pytest.Config) -> Path:
+    """Where tests keep what they compile in their own process."""
+    return config.cache.mkdir(f"compiled-{compilation.processor()[:16]}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Bounds what is kept; workers begin after that."""
+    folder = _kept(config)
+    if not hasattr(config, "workerinput") and sum(p.stat().st_size for p in folder.iterdir()) > 1e9:
+        shutil.rmtree(folder)
+
+
 def pytest_collection_finish() -> None:
     """Spares the garbage collector what stays to the end: JAX, and the tests themselves."""
     gc.collect()
@@ -91,13 +104,11 @@ def _a_cache_of_our_own(
     processes compile that they start is not: some are killed, and would leave half an entry.
     """
     folder = tmp_path_factory.getbasetemp().parent / "cache"  # that all workers have in common
-    kept = pytestconfig.cache.mkdir(f"compiled-{compilation.processor()[:16]}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXCOLOR_CACHE", str(folder))
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "tests"))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-        jax.config.update("jax_compilation_cache_dir", str(kept))
-        jax.config.update("jax_compilation_cache_max_size", 2**30)  # bytes
+        jax.config.update("jax_compilation_cache_dir", str(_kept(pytestconfig)))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         yield
 

@@ -24,15 +24,12 @@ ARRAY = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Of JAX's own cache, too, as `cache_in` has it."""
-    cache = {"jax_compilation_cache_dir": str(tmp_path), "jax_compilation_cache_max_size": -1}
-    before = {name: getattr(jax.config, name) for name in cache}
-    for name, value in cache.items():
-        jax.config.update(name, value)
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     compilation_cache.reset_cache()
     monkeypatch.setattr(compilation, "_folder", tmp_path)
     yield tmp_path
-    for name, value in before.items():
-        jax.config.update(name, value)
+    jax.config.update("jax_compilation_cache_dir", before)
     compilation_cache.reset_cache()
 
 
