@@ -58,7 +58,7 @@ def test_any_chroma_keeps_lightness_and_hue(lightness: float, a: float, b: float
     assert back[1] * a + back[2] * b >= -0.1 * max(1.0, np.hypot(a, b))
 
 
-@pytest.mark.parametrize("shape", [(64, 96), (7, 33), (4, 8, 64), (5,)])
+@pytest.mark.parametrize("shape", [(128, 192), (7, 33), (4, 8, 64), (5,)])
 @pytest.mark.parametrize("outside", [0.001, 0.1, 1.0])
 def test_a_colour_does_not_hang_on_those_around_it(shape: tuple[int, ...], outside: float) -> None:
     """Wherever the few lie that do not fit."""
