@@ -90,6 +90,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -slow[item.path])
 
 
+@pytest.fixture(scope="module")
+def unoptimized() -> Iterator[None]:
+    """For modules that compile much and compute little."""
+    with xla.unoptimized():
+        yield
+
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -3,12 +3,19 @@
 Compiling is most of the suite's time, and most tests compute little with what is compiled: so LLVM
 optimizes little, in all processes, as tests ask for the same bytes from several of them. Results
 differ from those of XLA's own level by rounding; `.ci/newest` runs with that.
+
+Level 1 is what photos are painted at: level 0 would take twice as long and more. Where hardly
+anything is computed it compiles in half the time and less, in modules of tests (`unoptimized`) and
+in processes of many devices or of training (`with_devices`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
+import jax
 import jaxlib
 
 # XLA says at every use of the tests' own cache that this machine might be another one (jax issue
@@ -16,8 +23,8 @@ import jaxlib
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 _LEVEL = "--xla_backend_optimization_level"
-# Painting takes twice as long and more at level 0. Fusions are compiled faster without what writes
-# them by way of MLIR, but jaxlib after 0.10.1 does not know that flag, and ends.
+# Fusions are compiled faster without what writes them by way of MLIR, but jaxlib after 0.10.1 does
+# not know that flag, and ends.
 _QUICK = f"{_LEVEL}=1"
 if jaxlib.__version__ == "0.10.1":
     _QUICK += " --xla_cpu_use_fusion_emitters=false"
@@ -29,9 +36,30 @@ def compile_quickly() -> None:
         os.environ["XLA_FLAGS"] = _and(_QUICK)
 
 
-def with_devices(count: int) -> dict[str, str]:
+@contextlib.contextmanager
+def unoptimized() -> Iterator[None]:
+    """Level 0 for what this process compiles meanwhile; what it compiled so is let go of."""
+    if not _quick():
+        yield
+        return
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
+
+
+def with_devices(count: int, *, unoptimized: bool = True) -> dict[str, str]:
     """The variable for a process that sees so many devices on this CPU."""
-    return {"XLA_FLAGS": _and(f"--xla_force_host_platform_device_count={count}")}
+    flags = f"--xla_force_host_platform_device_count={count}"
+    if unoptimized and _quick():
+        flags += f" {_LEVEL}=0"
+    return {"XLA_FLAGS": _and(flags)}
+
+
+def _quick() -> bool:
+    """Whether the level is ours."""
+    return _QUICK in os.environ.get("XLA_FLAGS", "")
 
 
 def _and(flags: str) -> str:

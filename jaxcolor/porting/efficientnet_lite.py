@@ -118,7 +118,8 @@ def verify(
     Raises:
       ImportError: PyTorch or that package is not installed.
     """
-    logits, maps = jax.jit(lambda x: member().apply(variables, x, endpoints=True))(pictures)
+    network = jax.jit(member().apply, static_argnames="endpoints")
+    logits, maps = network(variables, pictures, endpoints=True)
     ours = {"pooled": np.asarray(maps["pooled"]), "logits": np.asarray(logits)}
     return compare(ours, torch_maps(file, pictures, member))
 

@@ -101,12 +101,18 @@ def new_params(network: Config, backbone_weights: str | None = None, seed: int =
 
 def _random(network: Config, seed: int, part: Callable[[Any], Any]) -> Any:
     """Random variables; those that `part` leaves out are never computed."""
-    init = make_network(network).init
+    init = _init(network)
     return jax.jit(lambda key: part(init(key, _nothing(network))))(jax.random.key(seed))
 
 
 def _declared(network: Config) -> Any:
-    return jax.eval_shape(make_network(network).init, jax.random.key(0), _nothing(network))
+    return jax.eval_shape(_init(network), jax.random.key(0), _nothing(network))
+
+
+@functools.cache
+def _init(network: Config) -> Any:
+    """The network's `init`, traced once for all that ask."""
+    return jax.jit(make_network(network).init)
 
 
 def _nothing(network: Config) -> jax.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -78,16 +79,24 @@ def init_state(
       ValueError: the backbone has no such part.
     """
     tuned = tuned_parts(params.config, tuned_from)
-    # Copies: the state is donated at every step, and nothing may be donated twice.
-    trainable, frozen = jax.tree.map(jnp.copy, split_trained(params.variables, tuned))
-    state = TrainState(
-        step=jnp.zeros((), jnp.int32),
-        trainable=trainable,
-        ema=jax.tree.map(jnp.copy, trainable),
-        opt_state=optimizer.init(trainable),
-        frozen=frozen,
-    )
-    return jax.device_put(state, sharding.replicated(sharding.of(mesh)))
+
+    # One program: leaf by leaf, each shape would be compiled by itself.
+    @functools.partial(jax.jit, out_shardings=sharding.replicated(sharding.of(mesh)))
+    def begin(trainable: Any, frozen: Any) -> TrainState:
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            trainable=_copy(trainable),
+            ema=_copy(trainable),
+            opt_state=optimizer.init(trainable),
+            frozen=_copy(frozen),
+        )
+
+    return begin(*split_trained(params.variables, tuned))
+
+
+def _copy(tree: Any) -> Any:
+    """Copies: the state is donated at every step, and nothing may be donated twice."""
+    return jax.tree.map(jnp.copy, tree)
 
 
 def tuned_parts(network: Config, tuned_from: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ import pytest
 from jaxcolor.models import convolution, cpu
 from jaxcolor.models.cpu import doubled, plain
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 def _random(*shapes: tuple[int, ...]) -> list[jax.Array]:
     keys = jax.random.split(jax.random.key(0), len(shapes))

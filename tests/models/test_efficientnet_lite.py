@@ -24,6 +24,8 @@ from jaxcolor.models.cpu import plain, shifted
 from jaxcolor.porting import command, pypi, torch_file
 from jaxcolor.porting import efficientnet_lite as ports
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 SHIPPED = Path(weights.__file__).parent / "weights" / "efficientnet_lite0.safetensors"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MEMBERS = (EfficientNetLite0, EfficientNetLite1, EfficientNetLite2)
@@ -41,6 +43,7 @@ class Member:
         self.pictures = golden_efficientnet_lite.pictures(golden_efficientnet_lite.SIZES[number])
         found = golden_efficientnet_lite.fingerprint(self.pictures)
         assert found == self.golden["pictures"], "scikit-image changed a picture"
+        self._run = jax.jit(self._network)
 
     def ported(self) -> dict[str, Any]:
         name, data = pypi.read(self.original)
@@ -48,12 +51,10 @@ class Member:
 
     def answer(self, variables: dict[str, Any], rgb: np.ndarray) -> tuple[Any, dict[str, Any]]:
         """Logits and maps."""
+        return jax.device_get(self._run(variables, rgb))
 
-        @jax.jit
-        def run(rgb: jax.Array) -> Any:
-            return self.module().apply(variables, self.module.preprocess(rgb), endpoints=True)
-
-        return jax.device_get(run(rgb))
+    def _network(self, variables: dict[str, Any], rgb: jax.Array) -> Any:
+        return self.module().apply(variables, self.module.preprocess(rgb), endpoints=True)
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])

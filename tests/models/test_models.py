@@ -30,6 +30,8 @@ from jaxcolor.models.decoder import HIDDEN as DECODER_HIDDEN
 from jaxcolor.models.encoder import LAYERS as ENCODER_LAYERS
 from jaxcolor.models.heads import BINS, HEADS, annealed_mean
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 def count(variables: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))

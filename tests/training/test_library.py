@@ -21,6 +21,8 @@ import jaxcolor
 from jaxcolor.models import Config, Params
 from jaxcolor.training import LOSSES, init_state, make_train_step, new_params
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 def colours(count: int, size: int = 32) -> np.ndarray:
     """Pictures of one colour each, uint8 (count, size, size, 3)."""

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from training_runs import ROOT, command, load_recipe, losses_of, run
+from xla import with_devices
 
 from jaxcolor import weights
 from jaxcolor.models import Config
@@ -27,7 +28,7 @@ from jaxcolor.training.input.batches import training_batches
 def test_the_smoke_recipe_as_it_stands(tmp_path: Path, photos: dict[str, np.ndarray]) -> None:
     """The first thing that a researcher runs, with all that it writes."""
     workdir = tmp_path / "run"
-    done = run(command("smoke", workdir))
+    done = run(command("smoke", workdir), **with_devices(1, unoptimized=False))
     assert done.returncode == 0, done.stderr
     losses = losses_of(done.stderr)
     assert losses[60] < 0.5 * losses[10]
