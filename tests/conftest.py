@@ -79,9 +79,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spares the garbage collector what stays to the end: JAX, and the tests themselves."""
+    """Spares the garbage collector what stays to the end: JAX, and the tests themselves.
+
+    Tracing makes objects by the million: it looks at them less often, too.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

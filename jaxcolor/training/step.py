@@ -79,9 +79,10 @@ def init_state(
       ValueError: the backbone has no such part.
     """
     tuned = tuned_parts(params.config, tuned_from)
+    everywhere = sharding.replicated(sharding.of(mesh))
 
     # One program: leaf by leaf, each shape would be compiled by itself.
-    @functools.partial(jax.jit, out_shardings=sharding.replicated(sharding.of(mesh)))
+    @functools.partial(jax.jit, out_shardings=everywhere)
     def begin(trainable: Any, frozen: Any) -> TrainState:
         return TrainState(
             step=jnp.zeros((), jnp.int32),
@@ -91,7 +92,7 @@ def init_state(
             frozen=_copy(frozen),
         )
 
-    return begin(*split_trained(params.variables, tuned))
+    return begin(*jax.device_put(split_trained(params.variables, tuned), everywhere))
 
 
 def _copy(tree: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -52,10 +53,14 @@ def by_jax(params: Params, seen: np.ndarray, part: str) -> np.ndarray:
     return np.asarray(pure.predict(params, view)[..., 1:])
 
 
+@functools.lru_cache(2)
+def session(data: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+
 def by_onnx(data: bytes, seen: np.ndarray) -> np.ndarray:
     """Likewise."""
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    (ab,) = session.run(None, {"lightness": seen})
+    (ab,) = session(data).run(None, {"lightness": seen})
     assert ab.dtype == np.float32
     return np.asarray(ab).transpose(0, 2, 3, 1)
 

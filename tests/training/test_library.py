@@ -19,7 +19,7 @@ from training_runs import ROOT, run
 
 import jaxcolor
 from jaxcolor.models import Config, Params
-from jaxcolor.training import LOSSES, init_state, make_train_step, new_params
+from jaxcolor.training import LOSSES, init_state, make_train_step, new_params, sharding
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -53,8 +53,21 @@ def test_any_loss_and_any_optimizer_lower_the_loss() -> None:
     lowers_the_loss(1)
 
 
+def goes_on_elsewhere() -> None:
+    """A state of eight devices begins one of another device, and that one again one of eight."""
+    mesh, other = sharding.make_mesh(), jax.sharding.Mesh(jax.devices()[3:4], ("data",))
+    params, optimizer = Params(*tiny_network.make(32)), optax.adam(1e-3)
+    for devices in (mesh, other, mesh):
+        state = init_state(params, optimizer, mesh=devices)
+        assert {leaf.sharding.num_devices for leaf in jax.tree.leaves(state)} == {devices.size}
+        train_step = make_train_step(params.config, absolute_error, optimizer, mesh=devices)
+        state, _ = train_step(state, {"rgb": colours(8)})
+        params = state.params(params.config)
+
+
 def test_the_same_on_eight_devices() -> None:
-    done = run([sys.executable, "-c", "import test_library; test_library.lowers_the_loss(8)"], 8)
+    code = "import test_library as t; t.lowers_the_loss(8); t.goes_on_elsewhere()"
+    done = run([sys.executable, "-c", code], 8)
     assert done.returncode == 0, done.stderr
 
 

@@ -58,7 +58,10 @@ def url(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with browsing.chromium("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1") as browser:
+    # WebAssembly is compiled once, quickly: each page computes little.
+    quickly = "--js-flags=--no-wasm-tier-up --no-wasm-dynamic-tiering"
+    offline = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    with browsing.chromium(quickly, offline) as browser:
         yield browser
 
 
