@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import secrets
+import threading
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ _KEY_BYTES = 32
 _HARMLESS = re.compile("cache|log|traceback")  # settings that change no program
 
 _folder: Path | None = None  # of `cache_in`
+_making_key = threading.Lock()
 
 
 def cache_in(folder: Path) -> None:
@@ -193,15 +195,26 @@ def _signature(folder: Path, data: bytes) -> bytes:
 
 
 def _key(file: Path) -> bytes:
+    """What is in a file, or a new key in it: the same for all who ask at once."""
+    if key := _read_key(file):
+        return key
+    with _making_key, _one_at_a_time(file):
+        if not (key := _read_key(file)):
+            key = secrets.token_bytes(_KEY_BYTES)
+            temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+            temporary.touch(0o600, exist_ok=False)
+            temporary.write_bytes(key)
+            temporary.replace(file)
+    return key
+
+
+def _read_key(file: Path) -> bytes:
+    """A whole key, or nothing."""
     with contextlib.suppress(FileNotFoundError):
         key = file.read_bytes()
         if len(key) == _KEY_BYTES:
             return key
-    temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-    temporary.touch(0o600, exist_ok=False)
-    temporary.write_bytes(secrets.token_bytes(_KEY_BYTES))
-    temporary.replace(file)
-    return file.read_bytes()
+    return b""
 
 
 def _machine() -> str:

@@ -137,6 +137,26 @@ def test_nothing_is_unpickled_before_its_signature_is_right(
     assert len(read) == 1  # what has just been compiled, to be tried
 
 
+def test_those_who_keep_their_first_programs_at_once_sign_with_one_key(tmp_path: Path) -> None:
+    """Otherwise all but the last one's would be compiled again by the next run."""
+    for number in range(50):
+        file = tmp_path / f"key{number}"
+        start, keys = threading.Barrier(8), []
+
+        def make(file: Path = file, start: Any = start, keys: list[bytes] = keys) -> None:
+            start.wait()
+            keys.append(compilation._key(file))
+
+        threads = [threading.Thread(target=make) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert keys == 8 * [file.read_bytes()]
+        assert len(keys[0]) == 32
+    assert not list(tmp_path.glob("*.????????"))  # what they wrote first
+
+
 def test_a_program_that_runs_otherwise_is_not_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
