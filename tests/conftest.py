@@ -96,7 +96,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def unoptimized() -> Iterator[None]:
-    """For modules that compile much and compute little."""
+    """For modules that compile much, compute little, and share no program with others."""
     with xla.unoptimized():
         yield
 
