@@ -33,7 +33,7 @@ _KEY_BYTES = 32
 _HARMLESS = re.compile("cache|log|traceback")  # settings that change no program
 
 _folder: Path | None = None  # of `cache_in`
-_making_key = threading.Lock()
+_making_key = threading.Lock()  # threads exclude each other without `fcntl`, too
 
 
 def cache_in(folder: Path) -> None:
