@@ -31,8 +31,8 @@ _HOMES = {
     "load": "jaxcolor.weights",
 }
 _SUBMODULES = (
-    *("album", "color", "engine", "evaluation", "exporting", "hints", "hub", "image_io", "metrics"),
-    *("models", "porting", "predict", "refine", "training", "weights"),
+    *("album", "color", "engine", "evaluation", "exporting", "hints", "hub", "image_io", "jobs"),
+    *("metrics", "models", "porting", "predict", "refine", "training", "weights"),
 )
 
 __all__ = [

@@ -20,22 +20,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from jaxcolor import hints, image_io, interrupts
-from jaxcolor.controls import UNTOUCHED, Controls
-from jaxcolor.hints import Finder, Hint
-from jaxcolor.image_io import MAX_PIXELS, Format, PhotoError, Source, TooLarge
+from jaxcolor import interrupts
+from jaxcolor.controls import Controls
+from jaxcolor.image_io import MAX_PIXELS, Source
+from jaxcolor.jobs import FileJob, GivenUp, Job, PictureJob, Wish
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from jaxcolor.image_io import Photo
     from jaxcolor.models.colorizer import Params
-    from jaxcolor.predict.ahead import Needs, Programs
+    from jaxcolor.predict.ahead import Programs
     from jaxcolor.predict.planes import Encoding
-
-# A photo of that many pixels is decoded without asking how large it is; a larger one is refused by
-# its header and tried again when there is room for it.
-_FIRST_TRY = 4_000_000
 
 Observer = Callable[[str, float, int], object]  # a stage, its seconds, and how many photos it did
 
@@ -59,73 +54,6 @@ class Settings:
     held_pixels: int = 64_000_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """What is asked of a photo.
-
-    Attributes:
-      model: the name of one of the engine's colorizers.
-      controls: how the colours are wished.
-      format: as `save_photo` takes it.
-      frame: as `open_photo` takes it.
-      prepare: is called with the photo when it is read; gives it back, or raises why it fails.
-      hints: is called with the photo's height and width; gives the colours that the user knows, or
-        raises why there are none. None: there are none.
-    """
-
-    model: str
-    controls: Controls = UNTOUCHED
-    format: str | None = None
-    frame: int | None = None
-    prepare: Callable[[Photo], Photo] | None = None
-    hints: Finder | None = None
-
-
-class GivenUp(Exception):
-    """Nobody waits for the photo any more."""
-
-
-class Job:
-    """A photo on its way.
-
-    Attributes:
-      done: has a result when the target is written, or raises; the rest is known by then.
-      format: of the target.
-      size: height and width in pixels.
-      warnings: what of the photo could not be read, or not be kept in the format.
-      hints: the colours that the user knows.
-      begun: when its turn came, by `time.monotonic`; None: it never did.
-      small: of `Engine.look`: Lab of the small picture.
-      controls: likewise: what is left of the wished ones for `Engine.paint`.
-    """
-
-    format: Format
-    size: tuple[int, int]
-    warnings: tuple[str, ...] = ()
-    hints: tuple[Hint, ...] = ()
-    begun: float | None = None
-    small: np.ndarray
-    controls: Controls
-
-    def __init__(self, source: Source, target: Source | None, wish: Wish):
-        self.source, self.target, self.wish = source, target, wish
-        self.photo: Photo | None = None
-        self.needs: Needs = None  # type: ignore[assignment]  # while its colorizer is not there
-        self.held = 0  # pixels of the engine's room
-        self.given_up = False
-        self.done: Future[None] = Future()
-        self.done.set_running_or_notify_cancel()  # who stops waiting does not cancel it
-
-    def give_up(self) -> None:
-        """Tells the threads that nobody waits any more; they stop at the next opportunity."""
-        self.given_up = True
-
-    def check(self) -> None:
-        """Raises `GivenUp` where nobody waits any more."""
-        if self.given_up:
-            raise GivenUp
-
-
 class Room:
     """Pixels of decoded photos, of which jobs take some, first come, first served.
 
@@ -138,8 +66,9 @@ class Room:
         self._pixels, self._changed = pixels, changed
 
     def take(self, job: Job, pixels: int) -> None:
-        """Waits until there is room, or nobody waits for the photo."""
+        """Waits until there is room, or nobody waits for the photo; gives back what it has."""
         with self._changed:
+            self.give_back(job)
             self.waiting.append(job)
             self._changed.notify_all()
             try:
@@ -176,13 +105,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         self.ready = threading.Event()
         self.failure: Exception | None = None
         self._settings, self._observe = settings, observe
-        self._open_photo = image_io.open_photo  # loaded now, and not in threads beside JAX
         self._changed = threading.Condition()  # guards what follows
         self.room = Room(settings.held_pixels, self._changed)
         self._jobs: set[Job] = set()  # on their way
-        self._undecoded: set[Job] = set()  # of them not decoded yet
-        self._decoded: collections.deque[Job] = collections.deque()
-        self._encoding: set[Job] = set()
+        self._decoded: collections.deque[Job] = collections.deque()  # of them before the network
         self._closed = False
         self._colorizers: Mapping[str, Params] = {}
         self._programs: Programs | None = None
@@ -205,7 +131,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         target: Source,
         wish: Wish,
         ended: queue.SimpleQueue[Future[None]] | None = None,
-    ) -> Job:
+    ) -> FileJob:
         """Begins a photo.
 
         Args:
@@ -218,24 +144,21 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
           A job, whose `done` raises `PhotoError` where the photo cannot be read, or not be written
           as wished, `HintError` where a hint cannot be, and `GivenUp` after `Job.give_up`.
         """
-        job = Job(source, target, wish)
+        job = FileJob(source, target, wish)
         if ended is not None:
             job.done.add_done_callback(ended.put)
         with self._changed:
             self._jobs.add(job)
-            self._undecoded.add(job)
         try:
             self._decoders.submit(self._decode, job)
         except BaseException:  # no thread can be had
             job.give_up()
-            with self._changed:
-                self._jobs.discard(job)
-                self._undecoded.discard(job)
+            self._let_go(job)
             raise
         return job
 
     @interrupts.held_back()
-    def look(self, pictures: Iterable[tuple[np.ndarray, Wish]]) -> list[Job]:
+    def look(self, pictures: Iterable[tuple[np.ndarray, Wish]]) -> list[PictureJob]:
         """Begins pictures of which the small colours alone are asked, as those of a film.
 
         They go through the network together, as far as they fit. Who calls bounds how many are on
@@ -244,18 +167,8 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         Args:
           pictures: each as `colorize` takes an array of NumPy, and what is asked of it: model,
             controls and hints.
-
-        Returns:
-          Jobs without a target; when they are done, `Job.small` and `Job.controls` are there.
         """
-        jobs = []
-        for pixels, wish in pictures:
-            job = Job("", None, wish)
-            job.photo = image_io.Photo(pixels)
-            job.size = job.photo.size
-            if wish.hints is not None:
-                job.hints = hints.check(wish.hints(job.size), job.size)
-            jobs.append(job)
+        jobs = [PictureJob(pixels, wish) for pixels, wish in pictures]
         with self._changed:
             for job in jobs:
                 self._foresee(job)
@@ -317,53 +230,36 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
 
     # -- before the network ------------------------------------------------------------------------
 
-    def _decode(self, job: Job) -> None:
+    def _decode(self, job: FileJob) -> None:
         job.begun = time.monotonic()
         with self._failing(job):
             job.check()
-            photo = self._open(job)
+            limit = self._settings.max_pixels
+            self.room.take(job, job.first_try(limit))
+            with self._timed("decode"):
+                photo = job.open(limit, functools.partial(self.room.take, job))
             self.room.give_back(job, keep=photo.size[0] * photo.size[1])
-            job.source, job.size, job.warnings = "", photo.size, photo.warnings
-            assert job.target is not None
-            job.format = image_io.check_writable(job.target, photo, format=job.wish.format)
-            if job.wish.hints is not None:
-                job.hints = hints.check(job.wish.hints(photo.size), photo.size)
             with self._changed:
                 job.photo = photo
                 self._foresee(job)
-        with self._changed:
-            self._undecoded.discard(job)
-            if job.photo is not None:
                 self._decoded.append(job)
-            self._changed.notify_all()
-
-    def _open(self, job: Job) -> Photo:
-        source, wish, limit = job.source, job.wish, self._settings.max_pixels
-        twice = isinstance(source, (str, os.PathLike)) or source.seekable()
-        self.room.take(job, _FIRST_TRY if twice else limit)
-        with self._timed("decode"):
-            read = functools.partial(self._open_photo, image_io.fetched(source), frame=wish.frame)
-            try:
-                photo = read(max_pixels=min(job.held, limit))
-            except PhotoError as error:
-                refusal = error.refusal
-                if not (twice and isinstance(refusal, TooLarge)):
-                    raise
-                if refusal.width * refusal.height <= limit:
-                    self.room.give_back(job)
-                    self.room.take(job, refusal.width * refusal.height)
-                # One that is too large is refused again, by words that tell the limit.
-                photo = read(max_pixels=limit)
-            return photo if wish.prepare is None else wish.prepare(photo)
+                self._changed.notify_all()
 
     def _foresee(self, job: Job) -> None:
         """Begins to compile what a photo will need, as far as that is known yet."""
         params = self._colorizers.get(job.wish.model)
         if params is None or self._programs is None:
             return
-        hinted, painted = bool(job.hints), job.target is not None
-        if needs := self._programs.needed(params, job.photo, hinted=hinted, painted=painted):
+        hinted = bool(job.hints)
+        if needs := self._programs.needed(params, job.photo, hinted=hinted, painted=job.painted):
             job.needs = needs
+
+    def _all_decoded(self) -> bool:
+        return self._photos() == len(self._jobs)
+
+    def _photos(self) -> int:
+        """How many of those on their way are decoded: before the network, in it and behind it."""
+        return sum(job.photo is not None for job in self._jobs)
 
     # -- the network -------------------------------------------------------------------------------
 
@@ -381,7 +277,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
     def _next_batch(self) -> list[Job] | None:
         """Photos for one pass, the oldest and what fits to it; None when no more will come."""
         with self._changed:
-            self._changed.wait_for(lambda: self._decoded or (self._closed and not self._undecoded))
+            self._changed.wait_for(lambda: self._decoded or (self._closed and self._all_decoded()))
             if not self._decoded:
                 return None
             self._changed.wait_for(self._is_time, self._settings.patience)
@@ -399,10 +295,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """Whether to wait for more photos would bring none, or too many pixels."""
         return (
             len(self._fitting()) >= self._settings.batch
-            or not self._undecoded
+            or self._all_decoded()
             or 2 * sum(job.held for job in self._decoded) > self._settings.held_pixels
             # They wait for room, and nobody but the network can make some.
-            or (bool(self.room.waiting) and not self._encoding)
+            or (bool(self.room.waiting) and self._photos() == len(self._decoded))
         )
 
     def _pass(self, batch: list[Job]) -> None:
@@ -431,8 +327,6 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
                 self._fail(job, _told(error))
             return
         for job, lab in zip(views, small, strict=True):
-            with self._changed:
-                self._encoding.add(job)
             with self._failing(job):
                 self._encoders.submit(self._encode, job, lab)
 
@@ -440,37 +334,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
 
     def _encode(self, job: Job, small: np.ndarray) -> None:
         with self._failing(job), self._timed("encode"):
-            photo, format = job.photo, job.wish.format
-            assert photo is not None
-            if job.target is None:  # of `look`
-                self._hand_back(job, photo, small)
-                return
-            strips = self._painted(job, photo, small)
-            job.warnings += image_io.save_photo(job.target, photo, strips, format=format)
+            assert job.photo is not None
+            job.finish(job.photo, small)
             self._let_go(job)
             job.done.set_result(None)
-
-    def _hand_back(self, job: Job, photo: Photo, small: np.ndarray) -> None:
-        """What `look` promises."""
-        from jaxcolor.predict import stages
-
-        job.small, job.controls = small, job.wish.controls
-        if job.hints:
-            job.small, job.controls = stages.with_hints(
-                photo.pixels, small, job.wish.controls, job.hints
-            )
-        self._let_go(job)
-        job.done.set_result(None)
-
-    def _painted(self, job: Job, photo: Photo, small: np.ndarray) -> Iterator[np.ndarray]:
-        from jaxcolor.predict import stages
-
-        for program in (job.needs.painting, job.needs.hints):
-            if program is not None:
-                program.result()
-        for strip in stages.paint(photo.pixels, small, job.wish.controls, job.hints):
-            job.check()
-            yield strip
 
     # -- whatever goes wrong -----------------------------------------------------------------------
 
@@ -488,12 +355,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             job.done.set_exception(error)
 
     def _let_go(self, job: Job) -> None:
-        job.source, job.photo = "", None
-        self.room.give_back(job)
         with self._changed:
+            job.let_go()
             self._jobs.discard(job)
-            self._encoding.discard(job)
-            self._changed.notify_all()
+            self.room.give_back(job)
 
     @contextlib.contextmanager
     def _timed(self, stage: str, photos: int = 1) -> Iterator[None]:

@@ -26,6 +26,7 @@ NAMED = {  # what a layer is called in docs/data-flow.md, by its first module
     "commands": "many machines, films",
     "album": "many files",
     "training": "learning, pipeline, export",
+    "jobs": "one photo",
     "porting": "weights, prediction",
     "models": "networks",
     "storage": "elsewhere, by hand",

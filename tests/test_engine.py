@@ -17,7 +17,8 @@ from PIL import Image
 import jaxcolor
 from jaxcolor import album, image_io
 from jaxcolor.controls import Controls
-from jaxcolor.engine import Engine, GivenUp, Settings, Wish
+from jaxcolor.engine import Engine, Settings
+from jaxcolor.jobs import GivenUp, Wish
 from jaxcolor.predict import stages
 from jaxcolor.web.api import make_app
 from jaxcolor.web.settings import Settings as ServerSettings

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from patience import HANG
 
-from jaxcolor import engine, interrupts
+from jaxcolor import engine, interrupts, jobs
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ def test_waiting_for_a_future_leaves_it_free() -> None:
 def test_an_engine_that_is_interrupted_ends() -> None:
     def once(instruction: int) -> bool:
         pipeline = engine.Engine(engine.Settings(threads=1))
-        wish = engine.Wish("")
+        wish = jobs.Wish("")
         there = interrupt(
             lambda: pipeline.submit("there is none.jpg", "none.png", wish), instruction
         )

@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from jaxcolor import interrupts
 from jaxcolor.album.plan import Job
 from jaxcolor.atomic import open_whole
-from jaxcolor.image_io import name_of
+from jaxcolor.image_io import AlreadyThere, PhotoError, name_of
+from jaxcolor.jobs import FileJob, GivenUp
 
 ALREADY_THERE = "already there"  # why a photo is skipped
+INTERRUPTED = "the run was interrupted"  # likewise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,27 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     hints: int = 0
     hints_file: Path | None = None
+
+
+@interrupts.held_back()
+def outcome(job: Job, work: FileJob, hints_file: Path | None) -> Outcome:
+    """What became of a photo; where it is still on its way, that the run was interrupted."""
+    error = work.done.exception() if work.done.done() else GivenUp()
+    if isinstance(error, GivenUp):
+        return Outcome(job, "skipped", INTERRUPTED, work.warnings)
+    if error is None:
+        return Outcome(
+            job, "done", warnings=work.warnings, hints=len(work.hints), hints_file=hints_file
+        )
+    if isinstance(error, AlreadyThere):
+        return Outcome(job, "skipped", ALREADY_THERE, work.warnings)
+    reason = str(error)
+    if isinstance(error, MemoryError):
+        reason = f"{name_of(job.photo)}: too large for this machine's memory"
+    elif not isinstance(error, PhotoError):
+        said = (reason.strip() or type(error).__name__).splitlines()[0]
+        reason = f"{name_of(job.photo)}: {said}"
+    return Outcome(job, "failed", reason, work.warnings)
 
 
 def save_report(path: Path, outcomes: Iterable[Outcome]) -> None:

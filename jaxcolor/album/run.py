@@ -10,18 +10,17 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxcolor import engine, interrupts
+from jaxcolor import engine
 from jaxcolor.album.places import make_folder
 from jaxcolor.album.plan import Job
-from jaxcolor.album.report import ALREADY_THERE, Outcome
+from jaxcolor.album.report import INTERRUPTED, Outcome, outcome
 from jaxcolor.controls import UNTOUCHED, Controls
 from jaxcolor.hints import Finder, beside, read
-from jaxcolor.image_io import AlreadyThere, PhotoError, name_of
+from jaxcolor.jobs import FileJob, Wish
 
 if TYPE_CHECKING:
     from jaxcolor.models.colorizer import Params
 
-_INTERRUPTED = "the run was interrupted"
 _AHEAD = 32  # photos that the engine has at once
 
 
@@ -57,7 +56,7 @@ def colorize_files(
     if not jobs:
         return
     waiting = collections.deque(jobs)
-    begun: collections.deque[tuple[Job, engine.Job, Path | None]] = collections.deque()
+    begun: collections.deque[tuple[Job, FileJob, Path | None]] = collections.deque()
     ended: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
     done: set[Future[None]] = set()  # of those in `begun`
 
@@ -83,13 +82,13 @@ def colorize_files(
     except BaseException:
         if left is not None:
             left += [outcome(*one) for one in begun]
-            left += [Outcome(job, "skipped", _INTERRUPTED) for job in waiting]
+            left += [Outcome(job, "skipped", INTERRUPTED) for job in waiting]
         raise
 
 
 def wish_for(
     job: Job, controls: Controls, *, frame: int | None = None, hints: Finder | None = None
-) -> tuple[engine.Wish, Path | None]:
+) -> tuple[Wish, Path | None]:
     """What is asked of a photo, and the file of hints beside it, if there is one.
 
     Args:
@@ -101,25 +100,4 @@ def wish_for(
     prepare = functools.partial(make_folder, job)
     file = beside(job.photo) if hints is None and isinstance(job.photo, Path) else None
     finder = functools.partial(read, file) if file else hints
-    return engine.Wish("", controls, job.format, frame, prepare, finder), file
-
-
-@interrupts.held_back()
-def outcome(job: Job, work: engine.Job, hints_file: Path | None) -> Outcome:
-    """What became of a photo; where it is still on its way, that the run was interrupted."""
-    error = work.done.exception() if work.done.done() else engine.GivenUp()
-    if isinstance(error, engine.GivenUp):
-        return Outcome(job, "skipped", _INTERRUPTED, work.warnings)
-    if error is None:
-        return Outcome(
-            job, "done", warnings=work.warnings, hints=len(work.hints), hints_file=hints_file
-        )
-    if isinstance(error, AlreadyThere):
-        return Outcome(job, "skipped", ALREADY_THERE, work.warnings)
-    reason = str(error)
-    if isinstance(error, MemoryError):
-        reason = f"{name_of(job.photo)}: too large for this machine's memory"
-    elif not isinstance(error, PhotoError):
-        said = (reason.strip() or type(error).__name__).splitlines()[0]
-        reason = f"{name_of(job.photo)}: {said}"
-    return Outcome(job, "failed", reason, work.warnings)
+    return Wish("", controls, job.format, frame, prepare, finder), file

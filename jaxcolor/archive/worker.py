@@ -16,13 +16,15 @@ import pyarrow as pa
 
 from jaxcolor import commands, engine
 from jaxcolor.album.plan import Job, Somewhere
-from jaxcolor.album.run import outcome, wish_for
+from jaxcolor.album.report import outcome
+from jaxcolor.album.run import wish_for
 from jaxcolor.archive.ledger import Past
 from jaxcolor.archive.plan import Task, tasks
 from jaxcolor.archive.report import SCHEMA, Line
 from jaxcolor.atomic import open_whole
 from jaxcolor.controls import Controls
 from jaxcolor.image_io import Place, name_of
+from jaxcolor.jobs import FileJob
 from jaxcolor.storage import Address, address
 
 if TYPE_CHECKING:
@@ -157,9 +159,7 @@ class Worker:
 class _Begun:
     """A photo on its way."""
 
-    def __init__(
-        self, job: Job, work: engine.Job, hints: Path | None, result: _Weighed, worker: str
-    ):
+    def __init__(self, job: Job, work: FileJob, hints: Path | None, result: _Weighed, worker: str):
         self._job, self._work, self._hints = job, work, hints
         self._result, self._worker = result, worker
         self._ended = 0.0

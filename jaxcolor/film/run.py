@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxcolor import __version__, engine, interrupts
+from jaxcolor import __version__, engine, interrupts, jobs
 from jaxcolor.atomic import open_whole
 from jaxcolor.controls import UNTOUCHED, Controls
 from jaxcolor.film import choices, fusion, reading, scenes, tracks, writing
@@ -165,31 +165,31 @@ class _Painter:
         for _, scene in itertools.groupby(self._watched(), lambda one: one[2]):
             yield from fusion.fused(_given(job, watched) for job, watched, _ in scene)
 
-    def _watched(self) -> Iterator[tuple[engine.Job, scenes.Watched, int]]:
+    def _watched(self) -> Iterator[tuple[jobs.PictureJob, scenes.Watched, int]]:
         looked, thin = itertools.tee(self._looked())
         scene = 0
         for (_, job), watched in zip(looked, scenes.watched(one for one, _ in thin), strict=True):
             scene += watched.opens
             yield job, watched, scene
 
-    def _looked(self) -> Iterator[tuple[np.ndarray, engine.Job]]:
+    def _looked(self) -> Iterator[tuple[np.ndarray, jobs.PictureJob]]:
         """Thin frames, and the network's work on them; a pass is begun before it is asked for."""
         hints = self._tracked()
-        begun: collections.deque[tuple[np.ndarray, engine.Job]] = collections.deque()
+        begun: collections.deque[tuple[np.ndarray, jobs.PictureJob]] = collections.deque()
         frames = self._read(self._tell)
         while some := list(itertools.islice(frames, self._wish.batch)):
             greys = [planes.to_grey(frame.luma, self._film.encoding) for frame in some]
             wishes = [self._wish_of(hints.get(frame.number, ())) for frame in some]
-            jobs = self._engine.look(zip(greys, wishes, strict=True))
+            looks = self._engine.look(zip(greys, wishes, strict=True))
             thin = [scenes.thinned(grey, self._shape) for grey in greys]
-            begun.extend(zip(thin, jobs, strict=True))
+            begun.extend(zip(thin, looks, strict=True))
             while len(begun) > self._wish.batch:
                 yield begun.popleft()
         yield from begun
 
-    def _wish_of(self, hints: Sequence[Hint]) -> engine.Wish:
+    def _wish_of(self, hints: Sequence[Hint]) -> jobs.Wish:
         finder = (lambda _: hints) if hints else None
-        return engine.Wish("", self._wish.controls, hints=finder)
+        return jobs.Wish("", self._wish.controls, hints=finder)
 
     def _tracked(self) -> dict[int, tuple[Hint, ...]]:
         if not self._wish.hints:
@@ -205,7 +205,7 @@ class _Painter:
         return tracks.tracked(thin, self._wish.hints, film.size)
 
 
-def _given(job: engine.Job, watched: scenes.Watched) -> Any:
+def _given(job: jobs.PictureJob, watched: scenes.Watched) -> Any:
     """A frame as fusion takes it, when the network's work on it is done."""
     interrupts.wait(job.done)
     return job.small, watched.there, watched.back, (job.controls, watched.opens)

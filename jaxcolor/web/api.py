@@ -21,8 +21,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from jaxcolor import __version__
 from jaxcolor.controls import Controls
-from jaxcolor.engine import Engine, Wish
+from jaxcolor.engine import Engine
 from jaxcolor.hints import Hint, HintError, from_json
+from jaxcolor.jobs import Wish
 from jaxcolor.models.colorizer import Params
 from jaxcolor.web import exchange, page, problem
 from jaxcolor.web.admission import Door

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from jaxcolor.engine import Engine, Job, Wish
+from jaxcolor.engine import Engine
 from jaxcolor.image_io import Format, PhotoError
+from jaxcolor.jobs import Job, Wish
 from jaxcolor.web import problem
 from jaxcolor.web.admission import Visit
 from jaxcolor.web.problem import Problem

@@ -22,8 +22,9 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor import image_io
-from jaxcolor.engine import GivenUp, Job, Room, Wish
+from jaxcolor.engine import Room
 from jaxcolor.hints import CAPACITY
+from jaxcolor.jobs import GivenUp, Job, Wish
 from jaxcolor.predict import pure, stages
 from jaxcolor.web import problem
 from jaxcolor.web.api import make_app
@@ -566,11 +567,11 @@ def test_room_is_given_in_turn() -> None:
     """A large photo is not overtaken for ever by small ones, and fills a room that is too small."""
     room = Room(10, threading.Condition())
     order: list[str] = []
-    first, given_up = (Job("", "", Wish("")) for _ in range(2))
+    first, given_up = (Job(Wish("")) for _ in range(2))
     room.take(first, 6)
 
     def wait(name: str, pixels: int) -> None:
-        job = Job("", "", Wish(""))
+        job = Job(Wish(""))
         room.take(job, pixels)
         order.append(name)
         room.give_back(job)
