@@ -8,7 +8,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
-import gc
 import os
 import re
 import sys
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__, commands, engine, hints, hub, image_io, interrupts
+from jaxcolor import __version__, collector, commands, engine, hints, hub, image_io, interrupts
 from jaxcolor.archive.command import archive
 from jaxcolor.controls import Controls
 from jaxcolor.exporting.command import export
@@ -163,7 +162,7 @@ def colorize_photos(
     The exit code is 0 when all photos are done, 1 when some of them failed (each is named), and 2
     when nothing could be done. Photos of kinds that are not read are told of, and are no failures.
     """
-    _put_off_collecting()
+    wake_collector = click.get_current_context().with_resource(collector.at_rest())
     from jaxcolor import album
 
     interrupts.heed_sigterm()
@@ -185,7 +184,7 @@ def colorize_photos(
     try:
         with contextlib.closing(_told(done, len(left))) as telling:
             for outcome in telling:
-                _collect_from_now_on()
+                wake_collector()
                 outcomes.append(outcome)
     except KeyboardInterrupt:
         interrupted = True
@@ -319,23 +318,6 @@ def _model_name(weights: str) -> str:
     if hub.is_name(weights):
         return weights.removeprefix(hub.SCHEME)
     return Path(weights).stem if weights.endswith(".safetensors") else weights
-
-
-def _put_off_collecting() -> None:
-    """Lets Python's garbage collector rest until the first photo is done, at most to the end.
-
-    Of the million objects of imports and of networks that are traced nearly all stay: to look
-    through them again and again takes a tenth of the time of one photo.
-    """
-    if gc.isenabled():
-        gc.disable()
-        click.get_current_context().call_on_close(_collect_from_now_on)
-
-
-def _collect_from_now_on() -> None:
-    if not gc.isenabled():
-        gc.freeze()  # what has come so far stays: nor at the end is it looked through
-        gc.enable()
 
 
 def _plan(photos: Sequence[Path | Address], output: str | None, **options: Any) -> list[Job]:

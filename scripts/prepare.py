@@ -16,6 +16,8 @@ import click
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from jaxcolor import collector
+
 
 @click.command()
 @click.argument("photos", type=click.Path(path_type=Path))
@@ -33,7 +35,8 @@ def main(photos: Path, out: Path, short_side: int, processes: int | None) -> Non
     JPEG, PNG, TIFF, WebP, HEIC, AVIF and whatever else `jaxcolor colorize` reads; upright and in
     sRGB. Photos that are damaged, grey or tiny are named and left out.
     """
-    from jaxcolor.training.input.prepare import prepare
+    with collector.at_rest():
+        from jaxcolor.training.input.prepare import prepare
 
     logging.basicConfig(format="%(message)s")
     try:

@@ -7,7 +7,6 @@ The same command on every process of a run on several hosts; docs/training.md ha
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -36,18 +35,14 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"not understood: {' '.join(argv[1:])}")
     # TensorFlow, which only reads photos here, and XLA say more of themselves than is of use.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from jaxcolor import collector
     from jaxcolor.training import distributed
 
     try:
         distributed.connect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         _log_to_console()
-        # Nearly all of the million objects of imports stays: the collector need not look through it
-        # now, nor again and again later.
-        gc.disable()
-        from jaxcolor.training.loop import train
-
-        gc.freeze()
-        gc.enable()
+        with collector.at_rest():
+            from jaxcolor.training.loop import train
         train(_CONFIG.value, Path(_WORKDIR.value))
     except (ValueError, OSError) as error:
         sys.exit(f"train: {error}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jaxcolor import collector
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -50,6 +52,7 @@ class PortError(click.ClickException):
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The folder of JPEGs to compare on.  [default: four made-up pictures]",
 )
+@collector.at_rest()
 def port(
     name: str,
     source: Path | None,
