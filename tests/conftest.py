@@ -72,7 +72,11 @@ def _kept(config: pytest.Config) -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Bounds what is kept; workers begin after that."""
+    """Bounds what is kept; workers begin after that.
+
+    Nothing that is imported from here to `pytest_collection_finish` is garbage.
+    """
+    gc.disable()
     folder = _kept(config)
     if not hasattr(config, "workerinput") and sum(p.stat().st_size for p in folder.iterdir()) > 1e9:
         shutil.rmtree(folder)
@@ -86,6 +90,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -96,7 +101,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def unoptimized() -> Iterator[None]:
-    """For modules that compile much, compute little, and share no program with others."""
+    """For modules that compile much and compute little."""
     with xla.unoptimized():
         yield
 
@@ -112,13 +117,19 @@ def _a_cache_of_our_own(
 
     Compiling is most of the suite's time, and most programs are met by several tests. What tests
     compile in their own process is there for later sessions too, until `pytest --cache-clear`. What
-    processes compile that they start is not: some are killed, and would leave half an entry.
+    processes compile that they start is not: some are killed, and would leave half an entry. Nor do
+    those processes compile jaxcolor's own Python each time.
+
+    A command that is run within this process must not set JAX up anew: it would take that cache
+    away, and keep programs by their shapes alone, whichever of XLA's levels they were compiled at.
     """
     folder = tmp_path_factory.getbasetemp().parent / "cache"  # that all workers have in common
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXCOLOR_CACHE", str(folder))
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "tests"))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setattr("jaxcolor.commands.set_up_jax", lambda: None)
         jax.config.update("jax_compilation_cache_dir", str(_kept(pytestconfig)))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         yield

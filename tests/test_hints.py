@@ -25,6 +25,8 @@ from jaxcolor.hints import CAPACITY, HintError
 from jaxcolor.models import Params
 from jaxcolor.predict import colorize_rows, pure, spread
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 SIZE = (160, 240)  # a photo's
 GRID = (128, 192)  # its cells
 

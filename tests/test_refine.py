@@ -18,6 +18,8 @@ from PIL import Image
 
 from jaxcolor import refine
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 enlarge = jax.jit(refine.enlarge)
 
 

@@ -29,6 +29,8 @@ from jaxcolor.models.colorizer import Params, forward
 from jaxcolor.predict import pure, stages
 from jaxcolor.predict.view import View
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 AB = 2 * color.AB_SCALE  # the range of a and b
 
 

@@ -198,7 +198,7 @@ def test_training_moves_every_statistic_and_reaches_every_parameter(
 
         return jax.grad(loss, has_aux=True)(params)
 
-    gradient, stats = step(shipped["params"], shipped["batch_stats"])
+    gradient, stats = jax.device_get(step(shipped["params"], shipped["batch_stats"]))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
     assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
     moved = jax.tree.map(lambda new, old: bool(np.any(new != old)), stats, shipped["batch_stats"])

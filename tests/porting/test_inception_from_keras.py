@@ -38,10 +38,12 @@ Port = Callable[..., subprocess.CompletedProcess[str]]
 LIMITS = dict.fromkeys(("mixed_5b", "mixed_6a", "mixed_7a", "conv_7b"), 1e-4) | {"logits": 1e-3}
 
 KERAS_RUN = """
+import gc
 import os
 import sys
 from pathlib import Path
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+gc.disable()  # of what Keras makes nearly all stays
 import h5py
 import keras
 import numpy as np

@@ -13,6 +13,8 @@ from skimage.color import rgb2lab
 from jaxcolor.models import Config, Params
 from jaxcolor.predict import colorize, colorize_batch, stages
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 @pytest.fixture(scope="module")
 def params() -> Params:

@@ -21,6 +21,8 @@ from xla import with_devices
 import jaxcolor
 from jaxcolor.models import Params
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 TESTS = Path(__file__).parents[1]
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 70, 3), np.uint8)
 # Those of a group can hold at once.

@@ -207,13 +207,11 @@ def test_a_run_starts_from_the_backbone_or_from_a_colorizer() -> None:
 def test_a_backbone_may_be_random() -> None:
     """All of it is another with another seed, and nothing of it is from a file."""
     network = Config(network="pyramid").predicting(size=32)
-    one, other = (start.first_params(recipe(backbone_weights="", seed=n), network) for n in (0, 1))
-    pretrained = start.first_params(recipe(), network)
-    for path, kernel in traverse_util.flatten_dict(one.variables["params"]["backbone"]).items():
-        values = [kernel] + [
-            traverse_util.flatten_dict(params.variables["params"]["backbone"])[path]
-            for params in (other, pretrained)
-        ]
+    recipes = recipe(backbone_weights="", seed=0), recipe(backbone_weights="", seed=1), recipe()
+    made = (start.first_params(one, network).variables["params"]["backbone"] for one in recipes)
+    kernels, *others = (traverse_util.flatten_dict(jax.device_get(backbone)) for backbone in made)
+    for path, kernel in kernels.items():
+        values = [kernel, *(other[path] for other in others)]
         assert {value.shape for value in values} == {kernel.shape}
         if path[-1] == "kernel":
             assert np.ptp(kernel) > 0
@@ -323,7 +321,7 @@ def test_training_for_consistency_makes_it(photos: dict[str, np.ndarray]) -> Non
             network=params.config,
             loss=losses.squared_error,
         )
-        moved.append(float(losses.inconsistency(predicted, jnp.asarray(some[0]["place"]))))
+        moved.append(float(jax.jit(losses.inconsistency)(predicted, some[0]["place"])))
     assert moved[1] < 0.7 * moved[0], moved
 
 

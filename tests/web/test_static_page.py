@@ -30,6 +30,8 @@ from jaxcolor.controls import Controls
 from jaxcolor.hints import Hint
 from jaxcolor.predict import framing, pure, spread, stages, strips
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 SOURCES = Path(__file__).parents[2] / "web-static" / "src"
 
 
