@@ -140,6 +140,16 @@ def test_photos_larger_than_the_room_pass_one_by_one() -> None:
     assert [job.size for job in jobs[:2]] == [(80, 60), (40, 60)]
 
 
+def test_photos_that_wait_for_room_do_not_wait_for_a_full_batch() -> None:
+    """A decoded photo takes little of it, but leaves too little for the next one's first try."""
+    with Engine(Settings(batch=8, threads=2, held_pixels=3000)) as engine:
+        jobs = [engine.submit(grey(20, 20, i), io.BytesIO(), Wish("a")) for i in range(4)]
+        engine.start({"a": tiny(16)})
+        for job in jobs:
+            job.done.result(HANG)
+    assert engine.room.taken == 0
+
+
 def test_batches_fill_up_where_there_is_patience() -> None:
     """And only photos for one colorizer share a pass."""
     passes: list[int] = []
