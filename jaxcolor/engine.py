@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from jaxcolor import interrupts
+from jaxcolor import image_io, interrupts
 from jaxcolor.controls import Controls
 from jaxcolor.image_io import MAX_PIXELS, Source
 from jaxcolor.jobs import FileJob, GivenUp, Job, PictureJob, Wish
@@ -105,6 +105,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         self.ready = threading.Event()
         self.failure: Exception | None = None
         self._settings, self._observe = settings, observe
+        _ = image_io.open_photo  # imported now, and not in threads beside JAX, or for a request
         self._changed = threading.Condition()  # guards what follows
         self.room = Room(settings.held_pixels, self._changed)
         self._jobs: set[Job] = set()  # on their way

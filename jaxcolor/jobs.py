@@ -118,7 +118,6 @@ class FileJob(Job):
     def __init__(self, source: Source, target: Source, wish: Wish):
         super().__init__(wish)
         self._source, self._target = source, target
-        self._open_photo = image_io.open_photo  # loaded now, and not in threads beside JAX
 
     def first_try(self, limit: int) -> int:
         """Pixels that it needs room for at first, where `limit` is the most that a photo has."""
@@ -128,7 +127,7 @@ class FileJob(Job):
         return isinstance(self._source, (str, os.PathLike)) or self._source.seekable()
 
     def open(self, limit: int, make_room: Callable[[int], None]) -> Photo:
-        """The photo, decoded.
+        """The photo, decoded; it has the room of its first try.
 
         Args:
           limit: the most pixels that it may have.
@@ -146,9 +145,9 @@ class FileJob(Job):
 
     def _read(self, limit: int, make_room: Callable[[int], None]) -> Photo:
         source, wish = image_io.fetched(self._source), self.wish
-        read = functools.partial(self._open_photo, source, frame=wish.frame)
+        read = functools.partial(image_io.open_photo, source, frame=wish.frame)
         try:
-            photo = read(max_pixels=self.first_try(limit))
+            photo = read(max_pixels=self.held)
         except PhotoError as error:
             refusal = error.refusal
             if not (isinstance(refusal, TooLarge) and self._readable_again()):
