@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import __version__, collector, commands, engine, hints, hub, image_io, interrupts
+from jaxcolor import __version__, commands, engine, hints, hub, image_io, interrupts, startup
 from jaxcolor.archive.command import archive
 from jaxcolor.controls import Controls
 from jaxcolor.exporting.command import export
@@ -162,7 +162,7 @@ def colorize_photos(
     The exit code is 0 when all photos are done, 1 when some of them failed (each is named), and 2
     when nothing could be done. Photos of kinds that are not read are told of, and are no failures.
     """
-    wake_collector = click.get_current_context().with_resource(collector.at_rest())
+    wake_collector = click.get_current_context().with_resource(startup.collector_at_rest())
     from jaxcolor import album
 
     interrupts.heed_sigterm()

@@ -16,7 +16,7 @@ import click
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from jaxcolor import collector
+from jaxcolor import startup
 
 
 @click.command()
@@ -35,7 +35,7 @@ def main(photos: Path, out: Path, short_side: int, processes: int | None) -> Non
     JPEG, PNG, TIFF, WebP, HEIC, AVIF and whatever else `jaxcolor colorize` reads; upright and in
     sRGB. Photos that are damaged, grey or tiny are named and left out.
     """
-    with collector.at_rest():
+    with startup.collector_at_rest():
         from jaxcolor.training.input.prepare import prepare
 
     logging.basicConfig(format="%(message)s")

@@ -35,13 +35,13 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"not understood: {' '.join(argv[1:])}")
     # TensorFlow, which only reads photos here, and XLA say more of themselves than is of use.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from jaxcolor import collector
+    from jaxcolor import startup
     from jaxcolor.training import distributed
 
     try:
         distributed.connect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         _log_to_console()
-        with collector.at_rest():
+        with startup.collector_at_rest():
             from jaxcolor.training.loop import train
         train(_CONFIG.value, Path(_WORKDIR.value))
     except (ValueError, OSError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from jaxcolor import collector
+from jaxcolor import startup
 from jaxcolor.controls import SIZE, WEIGHTS
 
 _FORMATS = {".onnx": "onnx", ".stablehlo": "stablehlo"}
@@ -45,7 +45,7 @@ _FOLDER = "saved-model"
 )
 @click.option("--half", is_flag=True, help="Weights and computation in float16; ONNX only.")
 @click.option("--size", type=int, help=f"{SIZE}  [default: what the weights were trained for]")
-@collector.at_rest()
+@startup.collector_at_rest()
 def export(
     output: Path, weights: str | None, format: str | None, part: str, half: bool, size: int | None
 ) -> None:

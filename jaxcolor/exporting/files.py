@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcolor import color
+from jaxcolor import color, startup
 from jaxcolor.models.colorizer import NETWORKS, Config, Params, forward
 from jaxcolor.predict import pure
 from jaxcolor.predict.view import View
@@ -148,8 +148,9 @@ def save_model(folder: Path, params: Params, *, part: str = "whole") -> None:
       FileExistsError: the folder is there.
       ImportError: TensorFlow is not installed.
     """
-    import tensorflow as tf
-    from jax.experimental import jax2tf
+    with startup.without_keras():
+        import tensorflow as tf
+        from jax.experimental import jax2tf
 
     if folder.exists():
         raise FileExistsError(errno.EEXIST, "is there already; a SavedModel is a folder of its own")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxcolor import collector
+from jaxcolor import startup
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ class PortError(click.ClickException):
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The folder of JPEGs to compare on.  [default: four made-up pictures]",
 )
-@collector.at_rest()
+@startup.collector_at_rest()
 def port(
     name: str,
     source: Path | None,

@@ -21,7 +21,7 @@ import jaxcolor
 from jaxcolor.models import Config, Params
 from jaxcolor.training import LOSSES, init_state, make_train_step, new_params, sharding
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 
 def colours(count: int, size: int = 32) -> np.ndarray:
@@ -174,7 +174,7 @@ def test_the_loop_of_the_documentation(
     assert mine.config.prediction.saturation == shipped.config.prediction.saturation
 
 
-def test_tensorflow_waits_for_the_input() -> None:
+def test_tensorflow_waits_for_the_input_and_keras_for_whoever_wants_it() -> None:
     code = """
     import sys
     from jaxcolor.training import LOSSES, init_state, make_train_step, new_params
@@ -183,6 +183,10 @@ def test_tensorflow_waits_for_the_input() -> None:
     assert not heavy & {name.split(".")[0] for name in sys.modules}
     from jaxcolor.training.input.batches import training_batches
     assert "tensorflow" in sys.modules
+    assert not {"keras", "pandas", "matplotlib"} & set(sys.modules)
+    from tensorflow.keras import layers
+    import keras, tensorflow
+    assert layers.Dense is keras.layers.Dense is tensorflow.keras.layers.Dense
     """
     lines = "\n".join(line.strip() for line in code.splitlines())
     subprocess.run([sys.executable, "-c", lines], check=True)

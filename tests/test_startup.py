@@ -6,13 +6,13 @@ import gc
 
 import pytest
 
-from jaxcolor import collector
+from jaxcolor import startup
 
 
 def test_it_rests_until_it_is_woken() -> None:
-    with collector.at_rest() as wake:
+    with startup.collector_at_rest() as wake:
         assert not gc.isenabled()
-        with collector.at_rest() as too_early:
+        with startup.collector_at_rest() as too_early:
             too_early()
         assert not gc.isenabled()  # who came first decides
         wake()
@@ -21,7 +21,7 @@ def test_it_rests_until_it_is_woken() -> None:
 
 
 def test_it_is_woken_at_the_end_whatever_comes() -> None:
-    with pytest.raises(ValueError, match="in the middle"), collector.at_rest():
+    with pytest.raises(ValueError, match="in the middle"), startup.collector_at_rest():
         raise ValueError("in the middle")
     assert gc.isenabled()
 
@@ -29,7 +29,7 @@ def test_it_is_woken_at_the_end_whatever_comes() -> None:
 def test_who_has_turned_it_off_is_obeyed() -> None:
     gc.disable()
     try:
-        with collector.at_rest() as wake:
+        with startup.collector_at_rest() as wake:
             wake()
         assert not gc.isenabled()
     finally:
@@ -38,6 +38,6 @@ def test_who_has_turned_it_off_is_obeyed() -> None:
 
 def test_what_has_come_meanwhile_stays() -> None:
     before = gc.get_freeze_count()
-    with collector.at_rest():
+    with startup.collector_at_rest():
         kept = [[number] for number in range(1000)]
     assert gc.get_freeze_count() >= before + len(kept)
