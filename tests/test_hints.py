@@ -25,7 +25,7 @@ from jaxcolor.hints import CAPACITY, HintError
 from jaxcolor.models import Params
 from jaxcolor.predict import colorize_rows, pure, spread
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 SIZE = (160, 240)  # a photo's
 GRID = (128, 192)  # its cells

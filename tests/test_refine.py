@@ -18,7 +18,7 @@ from PIL import Image
 
 from jaxcolor import refine
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 enlarge = jax.jit(refine.enlarge)
 

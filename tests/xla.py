@@ -5,15 +5,13 @@ optimizes little, in all processes, as tests ask for the same bytes from several
 differ from those of XLA's own level by rounding; `.ci/newest` runs with that.
 
 Level 1 is what photos are painted at: level 0 would take twice as long and more. Where hardly
-anything is computed it compiles in half the time and less, in modules of tests (`unoptimized`) and
-in processes of many devices or of training (`with_devices`).
+anything is computed it compiles in half the time and less, in modules that say `unoptimized` and in
+processes of many devices or of training (`with_devices`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 import jax
 import jaxlib
@@ -22,6 +20,7 @@ import jaxlib
 # 38445): for processes of which every line is looked at.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
+_LITTLE = "jax_disable_most_optimizations"  # level 0
 _LEVEL = "--xla_backend_optimization_level"
 # Fusions are compiled faster without what writes them by way of MLIR, but jaxlib after 0.10.1 does
 # not know that flag, and ends.
@@ -36,17 +35,14 @@ def compile_quickly() -> None:
         os.environ["XLA_FLAGS"] = _and(_QUICK)
 
 
-@contextlib.contextmanager
-def unoptimized() -> Iterator[None]:
-    """Level 0 for what this process compiles meanwhile; what it compiled so is let go of."""
-    if not _quick():
-        yield
-        return
-    jax.clear_caches()
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()
+def optimize(much: bool) -> None:
+    """Our level, or 0, for what this process compiles from now on.
+
+    What it compiled at the other one is let go of.
+    """
+    if _quick() and jax.config.values[_LITTLE] is much:
+        jax.clear_caches()
+        jax.config.update(_LITTLE, not much)
 
 
 def with_devices(count: int, *, unoptimized: bool = True) -> dict[str, str]:

@@ -334,11 +334,14 @@ def jax_logging_compilations(caplog: pytest.LogCaptureFixture) -> Iterator[None]
         jax.config.update("jax_log_compiles", False)
 
 
-def test_the_environments_encoding_does_not_matter(album: Path, tmp_path: Path) -> None:
+def test_the_environments_encoding_does_not_matter(
+    tiny_file: Path, album: Path, tmp_path: Path
+) -> None:
     odd = tmp_path / os.fsdecode(b"gr\xfc\xdfe \n \xe2\x98\x83.jpg")
     odd.write_bytes((album / "000.jpg").read_bytes())
+    words = ("colorize", "--weights", tiny_file, tmp_path, "-o", tmp_path / "out")
     done = subprocess.run(
-        [sys.executable, "-m", "jaxcolor", "colorize", tmp_path, "-o", tmp_path / "out"],
+        [sys.executable, WITH_TINY, *words],
         env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         capture_output=True,
         check=False,

@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import tensorflow as tf
 from click.testing import CliRunner
 from patience import HANG
 from PIL import Image
@@ -28,8 +27,9 @@ from jaxcolor.models import Config, make_network
 from jaxcolor.models.colorizer import Params, forward
 from jaxcolor.predict import pure, stages
 from jaxcolor.predict.view import View
+from jaxcolor.training.host_tensorflow import tf
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 AB = 2 * color.AB_SCALE  # the range of a and b
 

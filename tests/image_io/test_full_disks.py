@@ -158,15 +158,19 @@ def test_a_result_in_memory_needs_no_disk(monkeypatch: pytest.MonkeyPatch, forma
     assert broken.getvalue() == b""
 
 
+WITH_TINY = Path(__file__).parents[1] / "with_tiny.py"
+
 # Sets the limit and becomes the command: `preexec_fn` would fork a process that JAX has threads in.
-LIMITED = """
+LIMITED = f"""
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (80 * 1024, 80 * 1024))
-os.execv(sys.executable, [sys.executable, "-m", "jaxcolor", *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, {str(WITH_TINY)!r}, *sys.argv[1:]])
 """
 
 
-def test_the_command_under_a_quota(tmp_path: Path, photos: dict[str, np.ndarray]) -> None:
+def test_the_command_under_a_quota(
+    tiny_file: Path, tmp_path: Path, photos: dict[str, np.ndarray]
+) -> None:
     """What does not fit is named and left out, the rest is done; and the same to a file by `-o -`.
 
     On the way the cache of compiled programs cannot be written, which nobody needs to know.
@@ -199,7 +203,8 @@ def test_the_command_under_a_quota(tmp_path: Path, photos: dict[str, np.ndarray]
     assert [line["status"] for line in report] == ["failed", "done"]
 
     with (tmp_path / "out.jpg").open("wb") as stdout:
-        done = command(album / "large.jpg", "-o", "-", stdout=stdout)
+        words = (album / "large.jpg", "-o", "-", "--weights", tiny_file)
+        done = command(*words, stdout=stdout)
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["jaxcolor: <stdout>: cannot be written (File too large)"]
     assert (tmp_path / "out.jpg").read_bytes() == b""

@@ -13,7 +13,7 @@ import pytest
 from jaxcolor.models import convolution, cpu
 from jaxcolor.models.cpu import doubled, plain
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 
 def _random(*shapes: tuple[int, ...]) -> list[jax.Array]:

@@ -13,7 +13,7 @@ import pytest
 from jaxcolor.models import Config, make_network
 from jaxcolor.models.dropout import drop_channels
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 COUNT = 400  # pictures: the share that is dropped lies within 0.03 of the rate
 

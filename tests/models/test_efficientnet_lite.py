@@ -24,7 +24,7 @@ from jaxcolor.models.cpu import plain, shifted
 from jaxcolor.porting import command, pypi, torch_file
 from jaxcolor.porting import efficientnet_lite as ports
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 SHIPPED = Path(weights.__file__).parent / "weights" / "efficientnet_lite0.safetensors"
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -14,7 +14,7 @@ from jaxcolor import color
 from jaxcolor.models import Config, mending, tone
 from jaxcolor.models.colorizer import to_input
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 mended = jax.jit(mending.mended)
 without_scratches = jax.jit(mending._without_scratches)

@@ -30,7 +30,7 @@ from jaxcolor.models.decoder import HIDDEN as DECODER_HIDDEN
 from jaxcolor.models.encoder import LAYERS as ENCODER_LAYERS
 from jaxcolor.models.heads import BINS, HEADS, annealed_mean
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 
 def count(variables: Any) -> int:

@@ -19,7 +19,7 @@ from xla import with_devices
 import jaxcolor
 from jaxcolor.models import Config, Params, forward, make_network
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 
 def test_results_and_gradients_are_the_same_however_a_batch_is_cut() -> None:

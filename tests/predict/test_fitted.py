@@ -13,7 +13,7 @@ from skimage.color import rgb2lab
 from jaxcolor.models import Config, Params
 from jaxcolor.predict import colorize, colorize_batch, stages
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 
 @pytest.fixture(scope="module")

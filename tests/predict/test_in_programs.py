@@ -21,7 +21,7 @@ from xla import with_devices
 import jaxcolor
 from jaxcolor.models import Params
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 TESTS = Path(__file__).parents[1]
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 70, 3), np.uint8)

@@ -61,8 +61,8 @@ def test_the_papers_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Pa
 
     def draw(path: Any, leaf: Any) -> np.ndarray:
         if path[-1].key == "kernel":
-            spread = np.sqrt(2 / np.prod(leaf.shape[-4:-1]))
-            return rng.normal(0, spread, leaf.shape).astype(np.float32)
+            spread = np.float32(np.sqrt(2 / np.prod(leaf.shape[-4:-1])))
+            return spread * rng.standard_normal(leaf.shape, np.float32)
         return np.full(leaf.shape, path[-1].key == "var", np.float32)
 
     random = jax.tree_util.tree_map_with_path(draw, declared_variables())
@@ -72,11 +72,11 @@ def test_the_papers_recipe_on_a_ported_backbone(photo_folder: Path, tmp_path: Pa
         (photo_folder / "coffee" / name).unlink()
     photos = f"folder:{photo_folder / 'coffee'}"
     small = {"photos": photos, "validation_photos": photos, "batch": 2, "pictures": 0}
-    changes = small | {"steps": 6, "log_every": 1, "learning_rate": 1e-4}
+    changes = small | {"steps": 4, "log_every": 1, "learning_rate": 1e-4}
     done = run(command("base", tmp_path / "run", **changes), JAXCOLOR_CACHE=str(folder))
     assert done.returncode == 0, done.stderr
     falling = losses_of(done.stderr)
-    assert falling[6] < 0.98 * falling[1], falling
+    assert falling[4] < 0.8 * falling[1], falling
 
     file = tmp_path / "run" / "weights.safetensors"
     assert file.stat().st_size < 15e6  # the backbone stayed out

@@ -24,7 +24,7 @@ from jaxcolor.models.colorizer import split_trained
 from jaxcolor.models.heads import BINS
 from jaxcolor.training import init_state, losses, make_train_step, start, step
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 
 def recipe(**changes: object) -> ConfigDict:

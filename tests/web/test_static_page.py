@@ -30,7 +30,7 @@ from jaxcolor.controls import Controls
 from jaxcolor.hints import Hint
 from jaxcolor.predict import framing, pure, spread, stages, strips
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
+pytestmark = pytest.mark.unoptimized
 
 SOURCES = Path(__file__).parents[2] / "web-static" / "src"
 

@@ -215,14 +215,14 @@ def test_killed_it_leaves_no_process_and_goes_on(album: Path, tmp_path: Path) ->
     out = tmp_path / "b" / "mine"
     code = f"""
     import multiprocessing, pathlib, time
-    from jaxcolor.training.input import prepare
 
     def progress(done, total):
         if done == 5:
             print(*(child.pid for child in multiprocessing.active_children()), flush=True)
             time.sleep(600)
 
-    if __name__ == "__main__":
+    if __name__ == "__main__":  # as in the script: processes that read photos import this, too
+        from jaxcolor.training.input import prepare
         prepare.PHOTOS_PER_FILE = 2
         album, out = map(pathlib.Path, {[str(album), str(out)]})
         prepare.prepare(album, out, short_side=64, processes=2, progress=progress)
