@@ -10,6 +10,7 @@ so neither Keras nor TensorFlow is needed. Every shape is compared before anythi
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -131,6 +132,7 @@ def port(path: str | os.PathLike[str]) -> dict[str, Any]:
     return unflatten_dict(variables)
 
 
+@functools.cache
 def declared_variables() -> dict[str, Any]:
     """Declares the network's variables: shapes and dtypes, nothing computed."""
     picture = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)

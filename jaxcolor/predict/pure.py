@@ -30,13 +30,13 @@ def on_device(tree: Any) -> Any:
 
     Plain numbers become float32. What is of JAX already stays where it is, traced or not.
     """
+    return jax.tree.map(_put, tree)
 
-    def put(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array):
-            return leaf
-        return jax.device_put(leaf if isinstance(leaf, np.ndarray) else np.float32(leaf))
 
-    return jax.tree.map(put, tree)
+def _put(leaf: Any) -> Any:
+    if isinstance(leaf, jax.Array):
+        return leaf
+    return jax.device_put(leaf if isinstance(leaf, np.ndarray) else np.float32(leaf))
 
 
 @jax.jit

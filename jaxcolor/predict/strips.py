@@ -68,12 +68,14 @@ def paint(
     strips, parts = _strips(height, width)
     high = strips[0].stop  # rows of most strips
     placed = [(x, _columns(columns, x, high)) for x in parts]
-
-    def painted(y: slice, x: slice, columns: Taps) -> Array:
-        lightness, dtype = _lightness(_segments(pixels[y, x])), _device_type(pixels)
-        return pure.paint_piece(lightness, ready, _rows(rows, y, x), columns, controls, dtype=dtype)
-
-    pieces = _ahead(painted(y, x, columns) for y in strips for x, columns in placed)
+    dtype = _device_type(pixels)
+    pieces = _ahead(
+        pure.paint_piece(
+            _lightness(_segments(pixels[y, x])), ready, _rows(rows, y, x), at, controls, dtype=dtype
+        )
+        for y in strips
+        for x, at in placed
+    )
     for y in strips:
         strip = np.empty((y.stop - y.start, width, 3), native(pixels.dtype))
         for x in parts:
