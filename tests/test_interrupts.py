@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -40,6 +41,7 @@ def interrupt(function: Callable[[], object], instruction: int) -> bool:
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # in what it calls, of whatever came before, an exception would only be reported
     sys.settrace(trace)
     try:
         function()
@@ -47,6 +49,7 @@ def interrupt(function: Callable[[], object], instruction: int) -> bool:
         return True
     finally:
         sys.settrace(before)
+        gc.enable()
     return count >= instruction
 
 
