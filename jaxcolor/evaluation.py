@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from jaxcolor import color, image_io, metrics
 from jaxcolor.hints import Hint
-from jaxcolor.metrics import Picture, RawAccuracy
+from jaxcolor.metrics import Lab, Picture, RawAccuracy
 from jaxcolor.models.colorizer import Params
 from jaxcolor.predict import colorize_batch
 
@@ -203,23 +203,24 @@ def _colorized_group(
 def score(trial: Trial) -> Score:
     """The figures of one photo's pictures."""
     truth = metrics.picture_to_lab(trial.truth)
-
-    def against_truth(picture: Picture) -> Figures:
-        lab = metrics.picture_to_lab(picture)
-        return Figures(
-            psnr=metrics.psnr(picture, trial.truth),
-            ssim=metrics.ssim(picture, trial.truth),
-            ciede2000=metrics.mean_ciede2000(lab, truth),
-            colourfulness=metrics.colourfulness(picture),
-            accuracy=metrics.raw_accuracy(lab, truth),
-        )
-
     return Score(
         photo=trial.photo,
         chroma=metrics.mean_chroma(truth),
         colourfulness=metrics.colourfulness(trial.truth),
-        prediction=against_truth(trial.prediction),
-        grey=against_truth(trial.grey),
+        prediction=_figures(trial.prediction, trial.truth, truth),
+        grey=_figures(trial.grey, trial.truth, truth),
+    )
+
+
+def _figures(picture: Picture, truth: Picture, truth_lab: Lab) -> Figures:
+    """Those of a picture against the truth, which is given in RGB and in Lab."""
+    lab = metrics.picture_to_lab(picture)
+    return Figures(
+        psnr=metrics.psnr(picture, truth),
+        ssim=metrics.ssim(picture, truth),
+        ciede2000=metrics.mean_ciede2000(lab, truth_lab),
+        colourfulness=metrics.colourfulness(picture),
+        accuracy=metrics.raw_accuracy(lab, truth_lab),
     )
 
 

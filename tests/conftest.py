@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from jaxcolor.porting.verification import made_up_pictures
 ROOT = Path(__file__).parents[1]
 
 xla.compile_quickly()
+# Its threads would wait for more by spinning, on cores that are taken.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # What JAX would convert or stretch by itself is written out in jaxcolor.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -137,7 +140,8 @@ def _a_cache_of_our_own(
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setattr("jaxcolor.commands.set_up_jax", lambda: None)
         jax.config.update("jax_compilation_cache_dir", str(_kept(pytestconfig)))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        # Few programs are met by both workers, and to write one takes a while, too.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
         yield
 
 
