@@ -29,7 +29,7 @@ from jaxcolor.porting.verification import made_up_pictures
 ROOT = Path(__file__).parents[1]
 
 xla.compile_quickly()
-# Its threads would wait for more by spinning, on cores that are taken.
+# Further threads of BLAS would wait for work by spinning, on cores that are taken.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # What JAX would convert or stretch by itself is written out in jaxcolor.

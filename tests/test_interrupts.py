@@ -41,7 +41,7 @@ def interrupt(function: Callable[[], object], instruction: int) -> bool:
         return trace
 
     before = sys.gettrace()
-    gc.disable()  # in what it calls, of whatever came before, an exception would only be reported
+    gc.disable()  # an exception in what the collector calls is reported, and lost
     sys.settrace(trace)
     try:
         function()

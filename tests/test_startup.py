@@ -1,4 +1,7 @@
-"""The garbage collector rests while a program begins, and only then."""
+"""The garbage collector rests while a program begins, and only then.
+
+That Keras waits is seen where TensorFlow is imported, in `training/test_library.py`.
+"""
 
 from __future__ import annotations
 
