@@ -35,10 +35,11 @@ def collector_at_rest() -> Iterator[Callable[[], None]]:
 
 @contextlib.contextmanager
 def without_keras() -> Iterator[None]:
-    """A block that imports TensorFlow, which else imports all of Keras, pandas and Matplotlib.
+    """A block that imports TensorFlow, which otherwise imports all of Keras where it is installed.
 
-    TensorFlow does so for the sake of saved Keras models, and goes without where Keras is not
-    installed. Whoever wants Keras afterwards, by its own name or TensorFlow's, has it.
+    TensorFlow does so for the sake of saved Keras models, and goes without where there is none;
+    Keras in turn imports pandas and Matplotlib. Whoever wants Keras afterwards, by its own name or
+    TensorFlow's, has it.
     """
     spec = None if "keras" in sys.modules else importlib.util.find_spec("keras")
     if spec is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_network
 from PIL import Image, ImageOps
 
 import jaxcolor
@@ -294,9 +295,8 @@ def test_half_a_compiled_program_is_replaced_in_silence(
 ) -> None:
     """A full disk or a crash leaves it."""
     Image.fromarray(photos["coffee"]).save(tmp_path / "a.png")
-    program = Path(__file__).with_name("with_tiny.py")
-    words = [sys.executable, program, "colorize", tmp_path / "a.png", "--weights", tiny_file]
-    words += ["--overwrite"]
+    command = [sys.executable, tiny_network.COMMAND, "colorize"]
+    words = [*command, tmp_path / "a.png", "--weights", tiny_file, "--overwrite"]
     environment = {**os.environ, "JAXCOLOR_CACHE": str(tmp_path / "cache")}
     cache = tmp_path / "cache" / "xla"
 

@@ -6,6 +6,7 @@ Whoever imports this module makes it known as "tiny".
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -15,6 +16,8 @@ import jax.numpy as jnp
 from jaxcolor.models import Config, Pyramid, colorizer, make_network
 from jaxcolor.models.dropout import drop_channels
 from jaxcolor.models.interfaces import Network
+
+COMMAND = Path(__file__).with_name("with_tiny.py")  # is `jaxcolor`, and knows it
 
 
 class TinyBackbone(nn.Module):

@@ -25,7 +25,7 @@ _LEVEL = "--xla_backend_optimization_level"
 _QUICK = f"{_LEVEL}=1"
 # Fusions without what writes them by way of MLIR compile faster, and faster still where LLVM leaves
 # loops as they stand and looks for vectors in loops alone: of the default network a third less in
-# all, though pixels are painted in twice the time. Who does not know one of these flags ends, as
+# all, though painting takes more than twice the time. Who does not know one of these flags ends, as
 # jaxlib after 0.10.1 does for the first.
 if jaxlib.__version__ == "0.10.1":
     _QUICK += " --xla_cpu_use_fusion_emitters=false"

@@ -30,7 +30,6 @@ from jaxcolor.models.colorizer import Params
 
 GOOD = int(os.environ.get("JAXCOLOR_ALBUM", "56"))
 BAD = GOOD // 14 + 1
-WITH_TINY = Path(__file__).parents[1] / "with_tiny.py"
 # Python runs it at its start. A slow disk: no run is over before it is stopped, on however busy a
 # machine. And Ctrl-C is heard though a shell's background jobs, as these tests may be, ignore it.
 SITE = """
@@ -76,8 +75,8 @@ def command(tiny_file: Path) -> Callable[..., list[str]]:
     """(album, out, options...) -> the command that colours an album, by the tiny network."""
 
     def words(album: Path, out: Path, *options: object) -> list[str]:
-        program = (sys.executable, WITH_TINY, "colorize", "--weights", tiny_file, "--recursive")
-        return [*map(str, (*program, album, "-o", out, *options))]
+        program = (sys.executable, tiny_network.COMMAND, "colorize", album, "-o", out)
+        return [*map(str, (*program, "--weights", tiny_file, "--recursive", *options))]
 
     return words
 
@@ -256,7 +255,7 @@ def test_nothing_is_written_through_a_link(album: Path, tmp_path: Path, params: 
 
 def test_a_photo_through_a_pipe(colorize, tiny_file: Path, album: Path, tmp_path: Path) -> None:
     photo, file = album / "one" / "001.png", tmp_path / "file.png"
-    words = [sys.executable, WITH_TINY, "colorize", "--weights", tiny_file, "-"]
+    words = [sys.executable, tiny_network.COMMAND, "colorize", "--weights", tiny_file, "-"]
     done = subprocess.run(words, input=photo.read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -341,7 +340,7 @@ def test_the_environments_encoding_does_not_matter(
     odd.write_bytes((album / "000.jpg").read_bytes())
     words = ("colorize", "--weights", tiny_file, tmp_path, "-o", tmp_path / "out")
     done = subprocess.run(
-        [sys.executable, WITH_TINY, *words],
+        [sys.executable, tiny_network.COMMAND, *words],
         env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         capture_output=True,
         check=False,

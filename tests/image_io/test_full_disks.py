@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_network
 
 from jaxcolor import image_io
 
@@ -158,13 +159,11 @@ def test_a_result_in_memory_needs_no_disk(monkeypatch: pytest.MonkeyPatch, forma
     assert broken.getvalue() == b""
 
 
-WITH_TINY = Path(__file__).parents[1] / "with_tiny.py"
-
 # Sets the limit and becomes the command: `preexec_fn` would fork a process that JAX has threads in.
 LIMITED = f"""
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (80 * 1024, 80 * 1024))
-os.execv(sys.executable, [sys.executable, {str(WITH_TINY)!r}, *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, {str(tiny_network.COMMAND)!r}, *sys.argv[1:]])
 """
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.color
+import tiny_network
 from patience import HANG
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
@@ -39,7 +40,7 @@ def script(name: str) -> ModuleType:
 load_api, screenshots = script("load_api"), script("screenshots")
 expect.set_options(timeout=1000 * HANG)
 # (weights file) -> a server that colours by the tiny network: see `load_api.served`.
-served = functools.partial(load_api.served, "--weights", program=(str(TESTS / "with_tiny.py"),))
+served = functools.partial(load_api.served, "--weights", program=(str(tiny_network.COMMAND),))
 
 
 @contextlib.contextmanager
